@@ -1,0 +1,84 @@
+/**
+ * What is to be sent and has not been taken yet. Small pieces stand side by side in slabs that all connections share,
+ * so that an idle one holds nothing; large ones are passed through. Nothing is rewritten once it was taken.
+ */
+export class Output {
+  /** How many bytes are queued. */
+  size = 0;
+  /** Where to write after `reserve`. */
+  target: Uint8Array = NO_BYTES;
+  /** The run being written is `target[start, end)`; the chunks before it are closed. */
+  private start = 0;
+  private end = 0;
+  private chunks: Uint8Array[] | undefined;
+
+  /** Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written. */
+  reserve(length: number): number {
+    if (this.target === slab && this.end === slabUsed && slabUsed + length <= slab.length) return this.end;
+    this.closeRun();
+    if (length > SLAB_SIZE / 2) {
+      this.target = new Uint8Array(length);
+      this.start = this.end = 0;
+      return 0;
+    }
+    if (slabUsed + length > slab.length) {
+      slab = new Uint8Array(SLAB_SIZE);
+      slabUsed = 0;
+    }
+    this.target = slab;
+    this.start = this.end = slabUsed;
+    return slabUsed;
+  }
+
+  /** Queues the `length` bytes that were written from the offset that `reserve` gave. */
+  commit(length: number): void {
+    this.end += length;
+    this.size += length;
+    if (this.target === slab) slabUsed = this.end;
+  }
+
+  /** Queues a copy of `bytes`. */
+  copy(bytes: Uint8Array): void {
+    const offset = this.reserve(bytes.length);
+    this.target.set(bytes, offset);
+    this.commit(bytes.length);
+  }
+
+  /** Queues `bytes` themselves: they must not change until they are written. */
+  pass(bytes: Uint8Array): void {
+    this.closeRun();
+    this.target = NO_BYTES;
+    this.start = this.end = 0;
+    (this.chunks ??= []).push(bytes);
+    this.size += bytes.length;
+  }
+
+  /** Hands over what is queued, in order; undefined where there is nothing. */
+  take(): readonly Uint8Array[] | undefined {
+    if (this.size === 0) return undefined;
+    this.closeRun();
+    const chunks = this.chunks;
+    this.clear();
+    return chunks;
+  }
+
+  /** Drops what is queued. */
+  clear(): void {
+    this.chunks = undefined;
+    this.target = NO_BYTES;
+    this.start = this.end = this.size = 0;
+  }
+
+  private closeRun(): void {
+    if (this.end === this.start) return;
+    (this.chunks ??= []).push(this.target.subarray(this.start, this.end));
+    this.start = this.end;
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
+const SLAB_SIZE = 16384;
+let slab = new Uint8Array(0);
+let slabUsed = 0;

@@ -1,0 +1,112 @@
+import type { Timeouts } from "./settings.js";
+
+// The life of a connection as tables. The code runs on them, the diagram in docs/closing.md is drawn from them.
+
+export type Role = "client" | "server";
+
+/** Where a connection stands. */
+export type PhaseName =
+  "head" | "deciding" | "open" | "closeSent" | "awaitingEnd" | "ending" | "ended" | "closed";
+
+export interface Phase {
+  readonly name: PhaseName;
+  /** What the outside sees of it. */
+  readonly state: "connecting" | "open" | "closing" | "closed";
+  /** What becomes of the bytes that arrive. */
+  readonly input: "head" | "hold" | "frames" | "discard" | "none";
+  /** What becomes of the transport; it never goes back. */
+  readonly transport: "keep" | "end";
+  /** What is waited for. */
+  readonly timer: keyof Timeouts | undefined;
+}
+
+export const PHASES: { readonly [N in PhaseName]: Phase & { readonly name: N } } = {
+  /** The opening handshake: waiting for the other side's head. */
+  head: { name: "head", state: "connecting", input: "head", transport: "keep", timer: "handshake" },
+  /** A server's application has the request and takes its time. */
+  deciding: { name: "deciding", state: "connecting", input: "hold", transport: "keep", timer: undefined },
+  open: { name: "open", state: "open", input: "frames", transport: "keep", timer: undefined },
+  /** Our Close was sent first; messages are still delivered (RFC 6455 5.5.1). */
+  closeSent: { name: "closeSent", state: "closing", input: "frames", transport: "keep", timer: "closing" },
+  /** Both Closes are exchanged, and the server is to end first (RFC 6455 7.1.1). */
+  awaitingEnd: {
+    name: "awaitingEnd",
+    state: "closing",
+    input: "discard",
+    transport: "keep",
+    timer: "linger",
+  },
+  /** Nothing more is due from the peer but its end: what it still sends is read, so that it gets to see what we sent. */
+  ending: { name: "ending", state: "closing", input: "discard", transport: "end", timer: "linger" },
+  /** The peer's end came: what is queued is still to be taken. */
+  ended: { name: "ended", state: "closing", input: "none", transport: "end", timer: "linger" },
+  closed: { name: "closed", state: "closed", input: "none", transport: "end", timer: undefined },
+};
+
+/** What can happen to a connection. */
+export type Signal =
+  /** A server read a valid request. */
+  | "requested"
+  /** The opening handshake succeeded. */
+  | "opened"
+  /** The opening handshake was refused: by the application, by us, or by the server. */
+  | "rejected"
+  /** We sent a Close without having received one. */
+  | "closeSent"
+  /** The peer's Close arrived; ours is sent. */
+  | "closeReceived"
+  /** The peer broke a rule or a time-out: we fail the connection (RFC 6455 7.1.7). */
+  | "failed"
+  /** The peer ended the stream, and all before its end was read. */
+  | "peerEnded"
+  /** All output was taken. */
+  | "drained"
+  /** The transport is gone or is to go at once, and all that it brought was read. */
+  | "destroyed";
+
+type Transitions = { readonly [S in Signal]?: PhaseName | { readonly [R in Role]: PhaseName } };
+
+const AFTER_BOTH_CLOSES = { client: "awaitingEnd", server: "ending" } as const;
+
+export const TRANSITIONS: { readonly [P in PhaseName]: Transitions } = {
+  head: {
+    requested: "deciding",
+    opened: "open",
+    rejected: "ending",
+    failed: "ending",
+    peerEnded: "ended",
+    destroyed: "closed",
+  },
+  deciding: { opened: "open", rejected: "ending", destroyed: "closed" },
+  open: {
+    closeSent: "closeSent",
+    closeReceived: AFTER_BOTH_CLOSES,
+    failed: "ending",
+    peerEnded: "ended",
+    destroyed: "closed",
+  },
+  closeSent: { closeReceived: AFTER_BOTH_CLOSES, failed: "ending", peerEnded: "ended", destroyed: "closed" },
+  awaitingEnd: { peerEnded: "ended", destroyed: "closed" },
+  ending: { peerEnded: "ended", destroyed: "closed" },
+  ended: { drained: "closed", destroyed: "closed" },
+  closed: {},
+};
+
+/** The phase after `signal`; the same one where it changes nothing. */
+export function phaseAfter(phase: Phase, signal: Signal, role: Role): Phase {
+  const to = TRANSITIONS[phase.name][signal];
+  if (to === undefined) return phase;
+  return PHASES[typeof to === "string" ? to : to[role]];
+}
+
+/** Whether a close code may be on the wire, in either direction (RFC 6455 7.4 and the registry that it founds). */
+export function isCloseCode(code: number): boolean {
+  return (
+    Number.isInteger(code) &&
+    ((code >= 1000 && code <= 1014 && (code <= 1003 || code >= 1007)) || (code >= 3000 && code <= 4999))
+  );
+}
+
+/** Reported for a Close without a code, and for none at all (RFC 6455 7.4.1). */
+export const NO_STATUS = 1005;
+export const ABNORMAL = 1006;

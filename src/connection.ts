@@ -1,0 +1,697 @@
+import { Input } from "./bytes/input.js";
+import { Output } from "./bytes/output.js";
+import { checkUtf8, portableUtf8 } from "./bytes/utf8.js";
+import type { Phase, Role, Signal } from "./closing.js";
+import { ABNORMAL, isCloseCode, NO_STATUS, phaseAfter, PHASES } from "./closing.js";
+import { requireBytes, requireString, UsageError } from "./errors.js";
+import type { ClosedEvent, ClosingEvent, ConnectionEvent, OpenEvent, PongEvent } from "./events.js";
+import { BinaryEvent, TextEvent } from "./events.js";
+import { BINARY, CLOSE, CONTINUATION, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, TEXT } from "./frame/header.js";
+import { FrameReader } from "./frame/reader.js";
+import { FrameWriter } from "./frame/writer.js";
+import { BytesAssembly, TextAssembly } from "./message/assembly.js";
+import type { PreparedMessage } from "./message/prepared.js";
+import { requireUtf8 } from "./message/text.js";
+import { MessageWriter } from "./message/writer.js";
+import type { Utf8 } from "./platform.js";
+import type { Cause, RuleName } from "./rules.js";
+import { causeOf, RULES } from "./rules.js";
+import type { Options } from "./settings.js";
+import { Settings } from "./settings.js";
+import { Keepalive } from "./timers.js";
+
+/** How many pongs may wait to be taken before only the latest ping is answered (RFC 6455 5.5.3). */
+const MAX_WAITING_PONGS = 64;
+
+/** How many pings are remembered for their round-trip time. */
+const MAX_PINGS_OUT = 16;
+
+/** The longest close reason in bytes: a control frame's payload without the code (RFC 6455 5.5.1). */
+const MAX_REASON = MAX_CONTROL_PAYLOAD - 2;
+
+/**
+ * One side of a WebSocket connection, from the bytes that arrived to events, and from commands to the bytes to send. It
+ * never touches a socket, a clock or a timer. Built by itself it is open at once, for transports with a handshake of their
+ * own; `ServerConnection` and `ClientConnection` begin with the opening handshake.
+ *
+ * After each call that hands something in, take events until there are none, then the output, then look at `transport`,
+ * `wantsInput` and `deadline`. Taking output may bring the last event.
+ */
+export class Connection {
+  readonly role: Role;
+  /** @internal */
+  protected readonly settings: Settings;
+  /** @internal */
+  protected readonly input: Input = new Input();
+  /** @internal */
+  protected readonly output: Output = new Output();
+  /** @internal */
+  protected phase: Phase;
+  /** What the clock said when it was last read; 0 without one. */
+  private now = 0;
+  /** When the phase's time is over. */
+  private phaseDeadline = Infinity;
+  private level: "keep" | "end" | "destroy" = "keep";
+  /** Events that did not come out of parsing. */
+  private readonly waiting: ConnectionEvent[] = [];
+  private cause: Cause | undefined;
+  private closedTold = false;
+  private discarded = 0;
+
+  // What is open. The reader comes with the first byte.
+  private reader: FrameReader | undefined;
+  private readonly writer: FrameWriter;
+  private keepalive: Keepalive | undefined;
+  /** The opcode of the message being read. */
+  private messageOpcode = BINARY;
+  private textAssembly: TextAssembly | undefined;
+  private bytesAssembly: BytesAssembly | undefined;
+  private messageWriter: MessageWriter | undefined;
+  private closeReceived: { readonly code: number; readonly reason: string } | undefined;
+  private closeSent: { readonly code: number; readonly reason: string } | undefined;
+  private waitingPongs = 0;
+  /** The payload of the latest ping that is not answered yet, as too many pongs wait. */
+  private latestPing: Uint8Array | undefined;
+  /** The pings not answered yet, oldest first; `takenAt` is undefined while one is queued. */
+  private pings: { readonly payload: Uint8Array; takenAt: number | undefined }[] | undefined;
+
+  /**
+   * A connection that is open already, after a handshake that was not ours.
+   * @throws {UsageError} "bad-option", or "no-entropy" for a client whose platform has no `random`
+   */
+  constructor(role: Role, options: Options | Settings, phase: Phase = PHASES.open) {
+    this.role = role;
+    const settings = Settings.of(options);
+    this.settings = settings;
+    const { random, utf8, mask } = settings.platform;
+    if (role === "client" && random === undefined) {
+      throw new UsageError(
+        "no-entropy",
+        "a client masks its frames with unpredictable keys (RFC 6455 10.3): give the platform a `random`",
+      );
+    }
+    this.writer = new FrameWriter({
+      random: role === "client" ? random : undefined,
+      utf8,
+      mask,
+      output: this.output,
+    });
+    this.phase = phase;
+    this.readClock();
+    this.startTimer();
+    if (phase === PHASES.open)
+      this.opened({ type: "open", subprotocol: undefined, extensions: [], headers: undefined });
+  }
+
+  // Looking
+
+  get state(): "connecting" | "open" | "closing" | "closed" {
+    return this.level === "destroy" && this.phase.state === "open" ? "closing" : this.phase.state;
+  }
+
+  /**
+   * What is to be done with the transport, a level that only moves rightwards. "end": end its write side once all output
+   * is written, and go on reading. "destroy": at once, dropping output.
+   */
+  get transport(): "keep" | "end" | "destroy" {
+    return this.level;
+  }
+
+  /** Bytes that are queued and have not been taken. */
+  get outputSize(): number {
+    return this.output.size;
+  }
+
+  /** Whether to read the transport. False while `highWaterMark` bytes are unparsed, as nobody takes events, and once closed. */
+  get wantsInput(): boolean {
+    if (this.phase.input === "none" || this.level === "destroy" || this.input.ended) return false;
+    return this.input.size < this.settings.highWaterMark;
+  }
+
+  /** When to call `handleTimeout`, on the platform's clock; undefined: never. It may move later silently. */
+  get deadline(): number | undefined {
+    if (this.level === "destroy" || this.phase === PHASES.closed) return undefined;
+    const idle =
+      this.phase === PHASES.open ? (this.keepalive?.deadline(this.wantsInput) ?? Infinity) : Infinity;
+    const deadline = Math.min(this.phaseDeadline, idle);
+    return deadline === Infinity ? undefined : deadline;
+  }
+
+  // In
+
+  /**
+   * Takes bytes that arrived. They are parsed by `nextEvent`. `owned`: they are the connection's from now on, to be kept
+   * and rewritten; else they are copied. Too late, they are dropped.
+   * @throws {UsageError} "bad-argument", or "bad-state" after `receiveEnd`
+   */
+  receive(bytes: Uint8Array, owned = false): void {
+    requireBytes(bytes, "what is received");
+    if (this.phase === PHASES.closed || this.level === "destroy") return;
+    if (this.input.ended) throw new UsageError("bad-state", "bytes cannot be received after receiveEnd()");
+    this.readClock();
+    if (this.phase.input === "discard") {
+      this.discard(bytes.length);
+      return;
+    }
+    this.input.push(bytes, owned);
+    this.keepalive?.heard(this.now, this.wantsInput);
+  }
+
+  /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */
+  receiveEnd(): void {
+    this.readClock();
+    this.input.ended = true;
+  }
+
+  /** Nothing can be written any more: a reset, a broken pipe, a transport that could not be had. What came before it is still read. */
+  transportLost(error?: unknown): void {
+    if (this.phase === PHASES.closed || this.level === "destroy") return;
+    this.readClock();
+    this.blame(causeOf("transport", "transport-lost", undefined, error));
+    this.destroy();
+  }
+
+  /** To be called at `deadline`. Early or repeated calls do nothing. */
+  handleTimeout(): void {
+    if (this.settings.platform.clock === undefined || this.deadline === undefined) return;
+    this.readClock();
+    if (this.now >= this.phaseDeadline) {
+      this.phaseTimedOut();
+      return;
+    }
+    if (this.phase !== PHASES.open) return;
+    const due = this.keepalive?.check(this.now, this.wantsInput);
+    if (due === "ping") this.sendPing(NO_BYTES);
+    else if (due === "dead") this.waiting.push(this.fail("pong-timeout"));
+  }
+
+  // Out
+
+  /** The next event; undefined: bytes are needed, or an answer to a request. Whatever the peer sent, it does not throw. */
+  nextEvent(): ConnectionEvent | undefined {
+    if (this.waiting.length > 0) return this.waiting.shift();
+    if (this.phase.input === "frames") {
+      const event = this.nextFrameEvent();
+      if (event !== undefined) return event;
+    }
+    return this.settle();
+  }
+
+  /** The events that are there now. Leaving the loop closes nothing. */
+  *events(): Generator<ConnectionEvent, void, undefined> {
+    for (let event = this.nextEvent(); event !== undefined; event = this.nextEvent()) yield event;
+  }
+
+  /**
+   * Takes what is to be sent, in order; undefined: nothing. Call it only while the transport can take more: taking says
+   * that it can. What was taken is never rewritten.
+   */
+  takeOutput(): readonly Uint8Array[] | undefined {
+    if (this.output.size === 0) return undefined;
+    this.readClock();
+    if (this.latestPing !== undefined) {
+      this.writer.writeBytes(FIN | PONG, this.latestPing);
+      this.latestPing = undefined;
+    }
+    this.waitingPongs = 0;
+    this.pings?.forEach((ping) => (ping.takenAt ??= this.now));
+    this.keepalive?.taken(this.now);
+    // Output that moves is life, too: what is waited for comes after it.
+    if (this.phase.timer !== "handshake") this.startTimer();
+    return this.output.take();
+  }
+
+  // Commands
+
+  /**
+   * Sends a text message: a string, lone surrogates as U+FFFD (RFC 6455 8.1), or bytes in UTF-8.
+   * @returns false where it is too late, and nothing is sent
+   * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" before `open` and inside a fragmented message
+   */
+  sendText(text: string | Uint8Array): boolean {
+    if (typeof text === "string") {
+      if (!this.maySend()) return false;
+      this.writer.writeText(FIN | TEXT, text);
+      return true;
+    }
+    requireUtf8(text);
+    if (!this.maySend()) return false;
+    this.writer.writeBytes(FIN | TEXT, text);
+    return true;
+  }
+
+  /**
+   * Sends a binary message. A server's of 4 KiB or more is passed through: do not change it until it is written.
+   * @returns false where it is too late, and nothing is sent
+   * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside a fragmented message
+   */
+  sendBinary(bytes: Uint8Array): boolean {
+    requireBytes(bytes, "a binary message");
+    if (!this.maySend()) return false;
+    this.writer.writeBytes(FIN | BINARY, bytes);
+    return true;
+  }
+
+  /**
+   * Sends a message that was framed for many.
+   * @returns false where it is too late, and nothing is sent
+   * @throws {UsageError} "bad-state" before `open` and inside a fragmented message
+   */
+  sendPrepared(message: PreparedMessage): boolean {
+    if (!this.maySend()) return false;
+    if (this.role === "server") this.writer.writeFramed(message.frame);
+    else this.writer.writeBytes(FIN | (message.type === "text" ? TEXT : BINARY), message.payload);
+    return true;
+  }
+
+  /**
+   * Begins a message that is sent in fragments. No other message may be sent until it ends; control frames may.
+   * @returns a writer; an inert one where it is too late
+   * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside another fragmented message
+   */
+  startMessage(kind: "text" | "binary"): MessageWriter {
+    if (kind !== "text" && kind !== "binary") {
+      throw new UsageError("bad-argument", `a message is "text" or "binary", not ${String(kind)}`);
+    }
+    if (!this.maySend()) return new MessageWriter(kind, undefined, () => undefined);
+    this.messageWriter = new MessageWriter(kind, this.writer, () => {
+      this.messageWriter = undefined;
+    });
+    return this.messageWriter;
+  }
+
+  /**
+   * Sends a ping; the pong that answers it tells the round-trip time.
+   * @returns false where it is too late, and nothing is sent
+   * @throws {UsageError} "bad-argument", "payload-too-long" over 125 bytes, or "bad-state" before `open`
+   */
+  ping(payload: Uint8Array = NO_BYTES): boolean {
+    requireControlPayload(payload);
+    if (!this.maySendControl()) return false;
+    this.sendPing(payload);
+    return true;
+  }
+
+  /**
+   * Sends a pong that nobody asked for (RFC 6455 5.5.3); pings are answered without it.
+   * @returns false where it is too late, and nothing is sent
+   * @throws {UsageError} as `ping`
+   */
+  pong(payload: Uint8Array = NO_BYTES): boolean {
+    requireControlPayload(payload);
+    if (!this.maySendControl()) return false;
+    this.writer.writeBytes(FIN | PONG, payload);
+    return true;
+  }
+
+  /**
+   * Starts the closing handshake (RFC 6455 7.1.2). Messages are delivered until the peer's Close. Before `open` it gives
+   * the connection up. A fragmented message being sent is cut off.
+   * @returns false where it is too late, and nothing is sent
+   * @throws {UsageError} "bad-close-code" for a code that may not be sent (RFC 6455 7.4), "bad-reason" for a reason without
+   * a code, over 123 bytes of UTF-8, or with CR, LF or NUL in it
+   */
+  close(code?: number, reason = ""): boolean {
+    if (code !== undefined && !isCloseCode(code)) {
+      throw new UsageError(
+        "bad-close-code",
+        `${String(code)} may not be sent: use 1000, a code from 1001 to 1014 but 1004 to 1006, or one from 3000 to 4999`,
+      );
+    }
+    checkReason(code, reason);
+    this.readClock();
+    if (this.phase.state === "connecting") {
+      this.blame(causeOf("local", "aborted"));
+      this.destroy();
+      return true;
+    }
+    if (!this.maySendControl()) return false;
+    this.blame(causeOf("local", "closed"));
+    this.sendClose(code, reason);
+    this.step("closeSent");
+    return true;
+  }
+
+  // For the opening handshakes
+
+  /** @internal The next event of the opening handshake. */
+  protected nextOpeningEvent(): ConnectionEvent | undefined {
+    return undefined;
+  }
+
+  /** @internal The opening handshake took too long. */
+  protected openingTimedOut(): void {
+    this.blame(causeOf("peer", "handshake-timeout"));
+    this.destroy();
+  }
+
+  /** @internal The opening handshake succeeded, or there was none. */
+  protected opened(event: OpenEvent): void {
+    this.waiting.push(event);
+    const { platform, timeouts } = this.settings;
+    if (platform.clock !== undefined && timeouts.ping < Infinity)
+      this.keepalive = new Keepalive(timeouts, this.now);
+    this.step("opened");
+  }
+
+  /** @internal Adds an event that parsing did not bring. */
+  protected tell(event: ConnectionEvent): void {
+    this.waiting.push(event);
+  }
+
+  /** @internal Says why the connection ends, unless something said so before. A regular closing gives way to what spoils it. */
+  protected blame(cause: Cause): void {
+    if (this.cause === undefined || (this.cause.rule === "closed" && !this.clean)) this.cause = cause;
+  }
+
+  /** @internal The peer broke a rule: fails the connection (RFC 6455 7.1.7). */
+  protected fail(rule: RuleName, offset?: number): ClosingEvent {
+    const { code, says } = RULES[rule];
+    const cause = causeOf("peer", rule, offset);
+    this.blame(cause);
+    if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose(code, says);
+    this.step("failed");
+    return { type: "closing", code, reason: says, cause };
+  }
+
+  /** @internal Goes on to the phase that follows. */
+  protected step(signal: Signal): void {
+    this.phase = phaseAfter(this.phase, signal, this.role);
+    if (this.level === "destroy" && !this.readsOn) this.phase = PHASES.closed;
+    const { phase } = this;
+    if (phase.transport === "end" && this.level === "keep" && this.settings.halfClose) this.level = "end";
+    if (phase === PHASES.closed) {
+      this.output.clear();
+      if (!this.settings.halfClose) this.level = "destroy";
+    }
+    if (phase.input === "discard" || phase.input === "none") {
+      this.reader = this.textAssembly = this.bytesAssembly = undefined;
+      this.messageWriter?.detach();
+      this.messageWriter = this.pings = this.keepalive = this.latestPing = undefined;
+    }
+    this.startTimer();
+    if (phase.input === "discard") this.discard(this.input.clear());
+  }
+
+  /** @internal Gives the transport up. What it brought before is still read. */
+  protected destroy(): void {
+    this.level = "destroy";
+    this.output.clear();
+    this.messageWriter?.detach();
+    this.messageWriter = undefined;
+    this.input.ended = true;
+    if (!this.readsOn) this.step("destroyed");
+  }
+
+  /** Whether what was received is worth reading although nothing can be written any more. */
+  private get readsOn(): boolean {
+    return this.phase.input === "frames" || (this.phase.input === "head" && this.role === "client");
+  }
+
+  /** @internal */
+  protected readClock(): void {
+    const { clock } = this.settings.platform;
+    if (clock !== undefined) this.now = clock();
+  }
+
+  // Time
+
+  private startTimer(): void {
+    const { platform, timeouts } = this.settings;
+    const { timer } = this.phase;
+    this.phaseDeadline =
+      timer === undefined || platform.clock === undefined ? Infinity : this.now + timeouts[timer];
+  }
+
+  private phaseTimedOut(): void {
+    if (this.phase === PHASES.head) {
+      this.openingTimedOut();
+      return;
+    }
+    if (this.phase === PHASES.closeSent) this.blame(causeOf("peer", "close-timeout"));
+    this.destroy();
+  }
+
+  // Reading
+
+  /** Goes on where there are no frames to read. */
+  private settle(): ConnectionEvent | undefined {
+    for (;;) {
+      const { phase } = this;
+      if (phase === PHASES.closed) {
+        if (this.closedTold) return undefined;
+        this.closedTold = true;
+        return this.closedEvent();
+      }
+      if (phase === PHASES.head) {
+        const event = this.nextOpeningEvent();
+        if (event !== undefined) return event;
+      }
+      if (this.waiting.length > 0) return this.waiting.shift();
+      if (phase === PHASES.ended) {
+        if (this.output.size > 0) return undefined;
+        this.step("drained");
+      } else if (this.phase === phase) {
+        if (phase === PHASES.deciding || !this.input.ended) return undefined;
+        if (phase.input === "frames") this.blame(causeOf("peer", "no-close", this.input.offset));
+        if (phase.input === "head") this.blame(causeOf("peer", "no-handshake", this.input.offset));
+        if (this.level === "destroy") this.phase = PHASES.closed;
+        else this.step("peerEnded");
+      }
+    }
+  }
+
+  private nextFrameEvent(): ConnectionEvent | undefined {
+    const reader = (this.reader ??= this.createReader());
+    for (;;) {
+      const read = reader.next();
+      if (read === undefined) return undefined;
+      if (read === "fault") return this.fail(reader.fault as RuleName, reader.faultOffset);
+      const { opcode } = reader;
+      if (opcode >= CLOSE) return this.readControl(reader);
+      const final = reader.fin && reader.last;
+      if (reader.first && opcode !== CONTINUATION) {
+        // Most messages are one frame that lies in one chunk.
+        if (final) return opcode === TEXT ? this.readWholeText(reader) : wholeBinary(reader);
+        this.messageOpcode = opcode;
+      }
+      const event =
+        this.messageOpcode === TEXT ? this.readText(reader, final) : this.readBinary(reader, final);
+      if (event !== undefined) return event;
+    }
+  }
+
+  private createReader(): FrameReader {
+    const { limits, platform } = this.settings;
+    return new FrameReader({
+      masked: this.role === "server",
+      maxFrameSize: limits.frame,
+      maxMessageSize: limits.message,
+      mask: platform.mask,
+      input: this.input,
+    });
+  }
+
+  private get utf8(): Utf8 {
+    return this.settings.platform.utf8 ?? portableUtf8;
+  }
+
+  private readWholeText(reader: FrameReader): ConnectionEvent {
+    const { bytes, start, end } = reader;
+    if (this.settings.text === "string") {
+      const text = this.utf8.decode(bytes, start, end);
+      if (text !== undefined) return new TextEvent(text, undefined, true);
+    }
+    const state = checkUtf8(0, bytes, start, end);
+    if (state !== 0) return this.failText(reader, state < 0 ? ~state : end);
+    return new TextEvent(undefined, bytes.subarray(start, end), true);
+  }
+
+  /** A text that is not over, or not in one piece. */
+  private readText(reader: FrameReader, final: boolean): ConnectionEvent | undefined {
+    const { bytes, start, end } = reader;
+    const decoded = this.settings.text === "string";
+    const assembly = (this.textAssembly ??= new TextAssembly(decoded ? this.utf8 : undefined));
+    const at = assembly.append(
+      bytes,
+      start,
+      end,
+      reader.fin ? assembly.size + (end - start) + reader.missing : Infinity,
+    );
+    if (at >= 0) return this.failText(reader, at);
+    if (final && !assembly.whole) return this.failText(reader, end);
+    if (!final && !this.settings.streaming) return undefined;
+    if (final) this.textAssembly = undefined;
+    if (decoded) {
+      const text = assembly.takeText();
+      return text === "" && !final ? undefined : new TextEvent(text, undefined, final);
+    }
+    const payload = assembly.takeBytes();
+    return payload.length === 0 && !final ? undefined : new TextEvent(undefined, payload, final);
+  }
+
+  /** A binary message that is not over, or not in one piece. */
+  private readBinary(reader: FrameReader, final: boolean): ConnectionEvent | undefined {
+    const { bytes, start, end } = reader;
+    if (this.settings.streaming)
+      return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
+    const assembly = (this.bytesAssembly ??= new BytesAssembly());
+    assembly.append(
+      bytes,
+      start,
+      end,
+      reader.fin ? assembly.size + (end - start) + reader.missing : Infinity,
+    );
+    if (!final) return undefined;
+    this.bytesAssembly = undefined;
+    const payload = assembly.take();
+    return new BinaryEvent(payload, 0, payload.length, true);
+  }
+
+  private failText(reader: FrameReader, at: number): ClosingEvent {
+    return this.fail("invalid-utf8", reader.offset + at - reader.start); // RFC 6455 8.1
+  }
+
+  private readControl(reader: FrameReader): ConnectionEvent {
+    const { opcode, offset } = reader;
+    const payload = reader.bytes.subarray(reader.start, reader.end);
+    if (opcode === CLOSE) return this.readClose(payload, offset);
+    if (opcode === PONG) return this.readPong(payload);
+    // RFC 6455 5.5.2: answered as soon as may be, inside a message too, but not after our Close.
+    if (this.phase === PHASES.open && this.level !== "destroy") {
+      if (this.waitingPongs < MAX_WAITING_PONGS) {
+        this.waitingPongs++;
+        this.writer.writeBytes(FIN | PONG, payload);
+      } else {
+        this.latestPing = payload.slice(); // RFC 6455 5.5.3
+      }
+    }
+    return { type: "ping", payload };
+  }
+
+  private readPong(payload: Uint8Array): PongEvent {
+    // A pong answers the ping whose payload it has, and those before it (RFC 6455 5.5.3).
+    const { pings } = this;
+    const index = pings?.findIndex((ping) => isSame(ping.payload, payload)) ?? -1;
+    const takenAt = pings?.splice(0, index + 1)[index]?.takenAt;
+    const timed = takenAt !== undefined && this.settings.platform.clock !== undefined;
+    return { type: "pong", payload, roundTripTime: timed ? this.now - takenAt : undefined };
+  }
+
+  private readClose(payload: Uint8Array, offset: number): ClosingEvent {
+    let code = NO_STATUS; // RFC 6455 7.1.5
+    let reason = "";
+    if (payload.length > 0) {
+      code = ((payload[0] as number) << 8) | (payload[1] as number);
+      if (!isCloseCode(code)) return this.fail("close-code", offset);
+      const text = this.utf8.decode(payload, 2, payload.length);
+      if (text === undefined) {
+        const state = checkUtf8(0, payload, 2, payload.length);
+        return this.fail("close-reason", offset + (state < 0 ? ~state : payload.length));
+      }
+      reason = text;
+    }
+    this.closeReceived = { code, reason };
+    const cause = causeOf("peer", "closed", offset);
+    if (this.phase === PHASES.open) {
+      this.blame(cause);
+      // RFC 6455 5.5.1: the answer has the code that was received.
+      if (this.level !== "destroy") this.sendClose(code === NO_STATUS ? undefined : code, "");
+    }
+    this.step("closeReceived");
+    return { type: "closing", code, reason, cause };
+  }
+
+  // Closing
+
+  private get clean(): boolean {
+    return this.closeSent !== undefined && this.closeReceived !== undefined; // RFC 6455 7.1.4
+  }
+
+  private closedEvent(): ClosedEvent {
+    const { code, reason } = this.closeReceived ?? { code: ABNORMAL, reason: "" }; // RFC 6455 7.1.5
+    const cause = this.cause ?? causeOf("transport", "transport-lost");
+    return { type: "closed", code, reason, clean: this.clean, sent: this.closeSent, cause };
+  }
+
+  private sendClose(code: number | undefined, reason: string): void {
+    const payload = new Uint8Array(code === undefined ? 0 : 2 + this.utf8.byteLength(reason));
+    if (code !== undefined) {
+      payload[0] = code >> 8;
+      payload[1] = code;
+      this.utf8.encodeInto(reason, payload, 2);
+    }
+    this.messageWriter?.detach();
+    this.messageWriter = undefined;
+    this.writer.writeBytes(FIN | CLOSE, payload);
+    this.closeSent = { code: code ?? NO_STATUS, reason };
+  }
+
+  /** Counts bytes that nobody reads; too many end the patience. */
+  private discard(count: number): void {
+    this.discarded += count;
+    if (this.discarded > this.settings.limits.discard) this.destroy();
+  }
+
+  // Sending
+
+  private sendPing(payload: Uint8Array): void {
+    this.writer.writeBytes(FIN | PING, payload);
+    const pings = (this.pings ??= []);
+    if (pings.length === MAX_PINGS_OUT) pings.shift();
+    pings.push({ payload: payload.slice(), takenAt: undefined });
+  }
+
+  /** Whether a whole message may be sent now; false: too late. */
+  private maySend(): boolean {
+    if (!this.maySendControl()) return false;
+    if (this.messageWriter !== undefined) {
+      throw new UsageError("bad-state", "a message is being sent in fragments: end() it before another");
+    }
+    return true;
+  }
+
+  private maySendControl(): boolean {
+    if (this.phase === PHASES.open) return this.level !== "destroy";
+    if (this.phase.state === "connecting" && this.level !== "destroy") {
+      throw new UsageError("bad-state", "the connection is not open yet: wait for the `open` event");
+    }
+    return false;
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function wholeBinary(reader: FrameReader): BinaryEvent {
+  return new BinaryEvent(reader.bytes, reader.start, reader.end, true);
+}
+
+function requireControlPayload(payload: unknown): asserts payload is Uint8Array {
+  requireBytes(payload, "a control frame's payload");
+  if (payload.length > MAX_CONTROL_PAYLOAD) {
+    throw new UsageError(
+      "payload-too-long",
+      `a control frame's payload has at most 125 bytes (RFC 6455 5.5), not ${payload.length}`,
+    );
+  }
+}
+
+function checkReason(code: number | undefined, reason: string): void {
+  requireString(reason, "a close reason");
+  if (reason === "") return;
+  if (code === undefined)
+    throw new UsageError("bad-reason", "a close reason needs a code before it: try 1000");
+  // eslint-disable-next-line no-control-regex
+  if (/[\r\n\0]/.test(reason)) throw new UsageError("bad-reason", "a close reason may hold no CR, LF or NUL");
+  const length = portableUtf8.byteLength(reason);
+  if (length > MAX_REASON) {
+    throw new UsageError(
+      "bad-reason",
+      `a close reason has at most 123 bytes of UTF-8 (RFC 6455 5.5), not ${length}`,
+    );
+  }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,305 @@
+import { Input } from "../bytes/input.js";
+import type { Mask } from "../platform.js";
+import type { RuleName } from "../rules.js";
+import {
+  BINARY,
+  CLOSE,
+  CONTINUATION,
+  FIN,
+  MASK,
+  MAX_CONTROL_PAYLOAD,
+  MAX_HEADER_SIZE,
+  PONG,
+  RSV1,
+} from "./header.js";
+import { mask, rotateKey } from "./masking.js";
+
+export interface FrameReaderOptions {
+  /** Whether the frames to read are masked: those of a client are, those of a server are not (RFC 6455 5.1). */
+  readonly masked: boolean;
+  /** Whether RSV1 may be set on a message's first frame (RFC 7692 6). Default false. */
+  readonly rsv1?: boolean;
+  /** The longest payload of one frame, in bytes. Default Infinity. */
+  readonly maxFrameSize?: number;
+  /** The longest message, its fragments' payloads added up, in bytes. Default Infinity. */
+  readonly maxMessageSize?: number;
+  /** The masking kernel. Default: the portable one. */
+  readonly mask?: Mask | undefined;
+  /** Where the bytes come from. Default: an input of its own, which `receive` fills. */
+  readonly input?: Input;
+}
+
+/**
+ * Reads frames off a stream of bytes (RFC 6455 5.2), whatever its chunks. Every rule about a header is checked on the
+ * first of its bytes that shows the fault.
+ *
+ * `next()` goes on to the next piece of a payload and leaves it in this object's fields. A control frame is one piece,
+ * always; a data frame is one piece where it lies in one chunk, else a piece for each chunk that has some of it, the
+ * first of which may be empty.
+ */
+export class FrameReader {
+  /** The frame that the piece is of. */
+  opcode = 0;
+  fin = true;
+  rsv1 = false;
+  /** The length of its payload, in bytes. */
+  length = 0;
+  /** How many bytes of that are to come after the piece. */
+  missing = 0;
+
+  /** The piece, unmasked: `bytes[start, end)`. */
+  bytes: Uint8Array = NO_BYTES;
+  start = 0;
+  end = 0;
+  /** Whether the frame begins with this piece, and whether it is over with it. */
+  first = true;
+  last = true;
+  /** The place in the stream of the piece's first byte; meaningful while `next()` was not called again. */
+  offset = 0;
+
+  /** After `next()` returned "fault": the rule that was broken, and the place in the stream of the byte that shows it. */
+  fault: RuleName | undefined;
+  faultOffset = 0;
+
+  readonly input: Input;
+  private readonly maskBit: number;
+  private readonly maxFrameSize: number;
+  private readonly maxMessageSize: number;
+  private readonly applyMask: Mask;
+  /** Which of the tables of first bytes holds: INSIDE_MESSAGE | RSV1_ALLOWED. */
+  private table: number;
+  /** The payload of the message's frames so far, in bytes. */
+  private messageSize = 0;
+  private key = 0;
+  /** A header that a chunk's end has cut: its bytes so far. */
+  private header: Uint8Array | undefined;
+  private headerSize = 0;
+  /** The payload of a control frame that a chunk's end has cut. */
+  private control: Uint8Array | undefined;
+
+  constructor(options: FrameReaderOptions) {
+    this.input = options.input ?? new Input();
+    this.maskBit = options.masked ? MASK : 0;
+    this.maxFrameSize = options.maxFrameSize ?? Infinity;
+    this.maxMessageSize = options.maxMessageSize ?? Infinity;
+    this.applyMask = options.mask ?? mask;
+    this.table = options.rsv1 === true ? RSV1_ALLOWED : 0;
+  }
+
+  /** Stores `bytes`: themselves where they are `owned` (they are unmasked in place), else a copy. */
+  receive(bytes: Uint8Array, owned = false): void {
+    this.input.push(bytes, owned);
+  }
+
+  /** Reads on. "piece": the fields tell of it; "fault": so they do, and nothing can be read any more; undefined: needs bytes. */
+  next(): "piece" | "fault" | undefined {
+    if (this.fault !== undefined) return "fault";
+    const input = this.input;
+    if (input.position === input.end && !input.advance()) {
+      this.bytes = NO_BYTES; // a quiet connection pins no chunk
+      return undefined;
+    }
+    if (this.missing > 0) {
+      this.first = false;
+      return this.nextPiece();
+    }
+
+    const size = this.headerSize > 0 ? 0 : this.look(input.bytes, input.position, input.end);
+    if (size > 0) {
+      input.position += size;
+      return this.beginPayload();
+    }
+    return size < 0 ? this.fail(input.offset + ~size) : this.nextHeaderBytes();
+  }
+
+  /** A header that does not lie in one chunk: gathers its bytes one by one. */
+  private nextHeaderBytes(): "piece" | "fault" | undefined {
+    const input = this.input;
+    const header = (this.header ??= new Uint8Array(MAX_HEADER_SIZE));
+    do {
+      header[this.headerSize++] = input.bytes[input.position++] as number;
+      const size = this.look(header, 0, this.headerSize);
+      if (size < 0) return this.fail(input.offset - this.headerSize + ~size);
+      if (size > 0) {
+        this.headerSize = 0;
+        return this.beginPayload();
+      }
+    } while (input.position < input.end || input.advance());
+    return undefined;
+  }
+
+  /**
+   * Looks at the header that begins at `bytes[at]`, as far as `end` shows it. Returns its size once it is whole and
+   * lawful, 0 while it is cut, and the complement of the offending byte's index in it where it breaks a rule.
+   */
+  private look(bytes: Uint8Array, at: number, end: number): number {
+    const firstByte = bytes[at] as number;
+    const verdict = FIRST_BYTES[this.table | firstByte] as number;
+    if (verdict !== LAWFUL) return this.breaks(FIRST_BYTE_FAULTS[verdict] as RuleName, 0);
+    if (at + 2 > end) return 0;
+
+    const secondByte = bytes[at + 1] as number;
+    if ((secondByte & MASK) !== this.maskBit) {
+      return this.breaks(this.maskBit === 0 ? "masked-frame" : "unmasked-frame", 1); // RFC 6455 5.1
+    }
+    let length = secondByte & 0x7f;
+    let size = 2;
+    const opcode = firstByte & 0x0f;
+    if (opcode >= CLOSE) {
+      if (length > MAX_CONTROL_PAYLOAD) return this.breaks("long-control", 1); // RFC 6455 5.5
+      if (length === 1 && opcode === CLOSE) return this.breaks("close-length", 1); // RFC 6455 5.5.1
+    } else {
+      if (length === 126) {
+        if (at + 4 > end) return 0;
+        length = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+        if (length < 126) return this.breaks("non-minimal-length", 3); // RFC 6455 5.2
+        size = 4;
+      } else if (length === 127) {
+        if (at + 2 < end && (bytes[at + 2] as number) > 0x7f) return this.breaks("length-top-bit", 2); // RFC 6455 5.2
+        if (at + 10 > end) return 0;
+        length = readUint32(bytes, at + 2) * 2 ** 32 + readUint32(bytes, at + 6);
+        if (length < 65536) return this.breaks("non-minimal-length", 9); // RFC 6455 5.2
+        size = 10;
+      }
+      // RFC 6455 10.4. A length that a number cannot hold exactly is over any limit.
+      if (length > this.maxFrameSize || length > Number.MAX_SAFE_INTEGER)
+        return this.breaks("frame-limit", size - 1);
+      const messageSize = opcode === CONTINUATION ? this.messageSize + length : length;
+      if (messageSize > this.maxMessageSize) return this.breaks("message-limit", size - 1);
+      if (this.maskBit !== 0 && at + size + 4 > end) return 0;
+      this.messageSize = messageSize;
+    }
+    if (this.maskBit !== 0) {
+      if (at + size + 4 > end) return 0;
+      const k = at + size;
+      this.key =
+        (bytes[k] as number) |
+        ((bytes[k + 1] as number) << 8) |
+        ((bytes[k + 2] as number) << 16) |
+        ((bytes[k + 3] as number) << 24);
+      size += 4;
+    }
+    if (opcode < CLOSE) {
+      this.table = firstByte >= FIN ? this.table & ~INSIDE_MESSAGE : this.table | INSIDE_MESSAGE;
+    }
+    this.opcode = opcode;
+    this.fin = firstByte >= FIN;
+    this.rsv1 = (firstByte & RSV1) !== 0;
+    this.length = length;
+    return size;
+  }
+
+  /** The header was read: the payload, or what the chunk has of it. */
+  private beginPayload(): "piece" | undefined {
+    const input = this.input;
+    const length = this.length;
+    this.first = true;
+    this.offset = input.offset;
+    if (length <= input.end - input.position) {
+      this.bytes = input.bytes;
+      this.start = input.position;
+      this.end = input.position += length;
+      this.last = true;
+      if (this.maskBit !== 0) this.applyMask(this.bytes, this.start, this.end, this.key);
+      return "piece";
+    }
+    this.missing = length;
+    if (this.opcode >= CLOSE) this.control = new Uint8Array(length);
+    return this.nextPiece();
+  }
+
+  /** What the chunk has of a payload that does not lie in one chunk. */
+  private nextPiece(): "piece" | undefined {
+    if (this.opcode >= CLOSE) return this.nextControlBytes();
+    const input = this.input;
+    const count = Math.min(this.missing, input.end - input.position);
+    this.offset = input.offset;
+    this.bytes = input.bytes;
+    this.start = input.position;
+    this.end = input.position += count;
+    this.missing -= count;
+    this.last = this.missing === 0;
+    if (this.maskBit !== 0) {
+      this.applyMask(this.bytes, this.start, this.end, this.key);
+      this.key = rotateKey(this.key, count);
+    }
+    return "piece";
+  }
+
+  /** A control frame's payload that does not lie in one chunk: gathers it in a buffer of its own. */
+  private nextControlBytes(): "piece" | undefined {
+    const input = this.input;
+    const payload = this.control as Uint8Array;
+    do {
+      const count = Math.min(this.missing, input.end - input.position);
+      payload.set(input.bytes.subarray(input.position, input.position + count), this.length - this.missing);
+      input.position += count;
+      this.missing -= count;
+    } while (this.missing > 0 && input.advance());
+    if (this.missing > 0) return undefined;
+    this.control = undefined;
+    this.bytes = payload;
+    this.start = 0;
+    this.end = this.length;
+    this.first = this.last = true;
+    this.offset = input.offset - this.length;
+    if (this.maskBit !== 0) this.applyMask(payload, 0, this.length, this.key);
+    return "piece";
+  }
+
+  private breaks(rule: RuleName, index: number): number {
+    this.fault = rule;
+    return ~index;
+  }
+
+  private fail(offset: number): "fault" {
+    this.faultOffset = offset;
+    return "fault";
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] as number) * 2 ** 24 +
+    (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number))
+  );
+}
+
+// One look at a frame's first byte decides on everything in it: the tables hold a verdict for each of its 256 values,
+// in and out of a fragmented message, with RSV1 and without.
+
+const INSIDE_MESSAGE = 0x100;
+const RSV1_ALLOWED = 0x200;
+const LAWFUL = 0;
+const FIRST_BYTE_FAULTS = [
+  undefined,
+  "reserved-bits",
+  "reserved-opcode",
+  "fragmented-control",
+  "lone-continuation",
+  "interleaved-message",
+] as const satisfies readonly (RuleName | undefined)[];
+
+const FIRST_BYTES: Uint8Array = /* @__PURE__ */ Uint8Array.from({ length: 0x400 }, (_, index) =>
+  FIRST_BYTE_FAULTS.indexOf(
+    judgeFirstByte(index & 0xff, (index & INSIDE_MESSAGE) !== 0, (index & RSV1_ALLOWED) !== 0),
+  ),
+);
+
+function judgeFirstByte(
+  byte: number,
+  insideMessage: boolean,
+  rsv1Allowed: boolean,
+): (typeof FIRST_BYTE_FAULTS)[number] {
+  const opcode = byte & 0x0f;
+  const control = opcode >= CLOSE;
+  // RFC 7692 6: RSV1 belongs to the first frame of a message.
+  const allowedBits = rsv1Allowed && !control && opcode !== CONTINUATION ? RSV1 : 0;
+  if ((byte & 0x70 & ~allowedBits) !== 0) return "reserved-bits"; // RFC 6455 5.2
+  if (opcode > PONG || (opcode > BINARY && !control)) return "reserved-opcode"; // RFC 6455 5.2
+  if (control) return byte < FIN ? "fragmented-control" : undefined; // RFC 6455 5.5
+  if (opcode === CONTINUATION) return insideMessage ? undefined : "lone-continuation"; // RFC 6455 5.4
+  return insideMessage ? "interleaved-message" : undefined; // RFC 6455 5.4
+}

@@ -1,0 +1,92 @@
+import { Output } from "../bytes/output.js";
+import { portableUtf8 } from "../bytes/utf8.js";
+import { requireBytes, requireString } from "../errors.js";
+import type { Mask, Utf8 } from "../platform.js";
+import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
+import { mask } from "./masking.js";
+
+export interface FrameWriterOptions {
+  /** 32 unpredictable bits for each masking key. Given, the frames are a client's: masked; left out, a server's. */
+  readonly random?: (() => number) | undefined;
+  /** Default: the portable coding. */
+  readonly utf8?: Utf8 | undefined;
+  /** Default: the portable kernel. */
+  readonly mask?: Mask | undefined;
+  /** Where the frames go. Default: an output of its own, which `take` empties. */
+  readonly output?: Output;
+}
+
+/** From this many bytes on, an unmasked payload is passed through instead of copied. */
+const PASS_FROM = 4096;
+
+/** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
+const GUESS_UP_TO = 2048;
+
+/** Writes frames in their shortest form (RFC 6455 5.2), masked with a fresh key each where it is a client's (5.3). */
+export class FrameWriter {
+  readonly output: Output;
+  private readonly random: (() => number) | undefined;
+  private readonly utf8: Utf8;
+  private readonly applyMask: Mask;
+
+  constructor(options: FrameWriterOptions = {}) {
+    this.output = options.output ?? new Output();
+    this.random = options.random;
+    this.utf8 = options.utf8 ?? portableUtf8;
+    this.applyMask = options.mask ?? mask;
+  }
+
+  /**
+   * Writes a frame whose first byte is `firstByte` (FIN, reserved bits and opcode, RFC 6455 5.2). The payload is never
+   * changed; an unmasked one of 4 KiB or more is passed through, and must not change until it is written.
+   */
+  writeBytes(firstByte: number, payload: Uint8Array): void {
+    requireBytes(payload, "a payload");
+    const { output, random } = this;
+    const length = payload.length;
+    if (random === undefined && length >= PASS_FROM) {
+      const offset = output.reserve(MAX_HEADER_SIZE);
+      output.commit(writeHeader(output.target, offset, firstByte, length, undefined) - offset);
+      output.pass(payload);
+      return;
+    }
+    const offset = output.reserve(length + MAX_HEADER_SIZE);
+    const target = output.target;
+    const key = random === undefined ? undefined : random() | 0;
+    const start = writeHeader(target, offset, firstByte, length, key);
+    target.set(payload, start);
+    if (key !== undefined) this.applyMask(target, start, start + length, key);
+    output.commit(start + length - offset);
+  }
+
+  /** Writes a frame whose payload is `text` in UTF-8, lone surrogates as U+FFFD (RFC 6455 8.1). */
+  writeText(firstByte: number, text: string): void {
+    requireString(text, "a text");
+    const { output, random, utf8 } = this;
+    const masked = random !== undefined;
+    // A code unit takes one to three bytes. Most texts are mostly ASCII, so a short one is encoded behind the header it
+    // has if it is all ASCII, and moved if its length turns out to need a longer one.
+    const counted = text.length <= GUESS_UP_TO ? undefined : utf8.byteLength(text);
+    const offset = output.reserve((counted ?? text.length * 3) + MAX_HEADER_SIZE);
+    const target = output.target;
+    const guessed = offset + headerSize(counted ?? text.length, masked);
+    const length = utf8.encodeInto(text, target, guessed) - guessed;
+    const start = offset + headerSize(length, masked);
+    if (start !== guessed) target.copyWithin(start, guessed, guessed + length);
+    const key = random === undefined ? undefined : random() | 0;
+    writeHeader(target, offset, firstByte, length, key);
+    if (key !== undefined) this.applyMask(target, start, start + length, key);
+    output.commit(start + length - offset);
+  }
+
+  /** Writes a frame that was made before. From 4 KiB on it is passed through. */
+  writeFramed(frame: Uint8Array): void {
+    if (frame.length >= PASS_FROM) this.output.pass(frame);
+    else this.output.copy(frame);
+  }
+
+  /** Hands over the bytes written since, in order; undefined where there are none. */
+  take(): readonly Uint8Array[] | undefined {
+    return this.output.take();
+  }
+}

@@ -1,0 +1,120 @@
+import { isToken, skipSpace, tokenEnd } from "./tokens.js";
+
+/** A parameter of an extension; its value is undefined where it stands alone. */
+export type ExtensionParameter = readonly [name: string, value: string | undefined];
+
+/** One element of Sec-WebSocket-Extensions (RFC 6455 9.1): an offer in a request, a choice in a response. */
+export interface ExtensionOffer {
+  readonly name: string;
+  readonly parameters: readonly ExtensionParameter[];
+}
+
+/** An extension in use, as the response names it. */
+export type Agreement = ExtensionOffer;
+
+/**
+ * An extension that may be negotiated. A server asks `accept` about each offer of that name, in the client's order, and
+ * takes the first that it does not decline. A client makes one `offer` or several, and has the server's answer checked.
+ */
+export interface Extension {
+  /** The registered name, a token. */
+  readonly name: string;
+  /** Client: what to offer, the preferred first. */
+  offer(): readonly (readonly ExtensionParameter[])[];
+  /** Server: the parameters to answer an offer with; undefined declines it (RFC 6455 9.1). */
+  accept(offer: readonly ExtensionParameter[]): readonly ExtensionParameter[] | undefined;
+  /** Client: whether the server's answer fits an offer; false fails the connection. */
+  confirm(answer: readonly ExtensionParameter[]): boolean;
+}
+
+/** The elements of Sec-WebSocket-Extensions (RFC 6455 9.1); undefined where it is malformed. Scans once. */
+export function parseExtensions(field: string): ExtensionOffer[] | undefined {
+  const offers: ExtensionOffer[] = [];
+  let at = 0;
+  while (at < field.length) {
+    at = skipSpace(field, at);
+    const nameEnd = tokenEnd(field, at);
+    if (nameEnd > at) {
+      const parameters: ExtensionParameter[] = [];
+      offers.push({ name: field.slice(at, nameEnd), parameters });
+      at = skipSpace(field, nameEnd);
+      while (field[at] === ";") {
+        const start = skipSpace(field, at + 1);
+        const end = tokenEnd(field, start);
+        if (end === start) return undefined;
+        const name = field.slice(start, end);
+        at = skipSpace(field, end);
+        if (field[at] !== "=") {
+          parameters.push([name, undefined]);
+          continue;
+        }
+        at = skipSpace(field, at + 1);
+        const valueEnd = field[at] === '"' ? quotedStringEnd(field, at) : tokenEnd(field, at);
+        const value = unquote(field.slice(at, valueEnd));
+        if (!isToken(value)) return undefined;
+        parameters.push([name, value]);
+        at = skipSpace(field, valueEnd);
+      }
+    }
+    if (at < field.length && field[at++] !== ",") return undefined; // empty elements pass (RFC 9110 5.6.1.2)
+  }
+  return offers;
+}
+
+/** The index after the quoted string that begins at `at` (RFC 9110 5.6.4); `at` itself where it does not end. */
+function quotedStringEnd(field: string, at: number): number {
+  for (let i = at + 1; i < field.length; i++) {
+    if (field[i] === '"') return i + 1;
+    if (field[i] === "\\") i++;
+  }
+  return at;
+}
+
+/** A parameter's value without its quotes: it must be a token then (RFC 6455 9.1). */
+function unquote(value: string): string {
+  return value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
+}
+
+/** Elements as Sec-WebSocket-Extensions spells them. */
+export function formatExtensions(offers: readonly ExtensionOffer[]): string {
+  return offers
+    .map(({ name, parameters }) =>
+      [name, ...parameters.map(([key, value]) => (value === undefined ? key : `${key}=${value}`))].join("; "),
+    )
+    .join(", ");
+}
+
+/** Server: what of `offers` is accepted, each extension at most once, in the order of the offers. */
+export function acceptExtensions(
+  offers: readonly ExtensionOffer[],
+  extensions: readonly Extension[],
+): Agreement[] {
+  const agreed: Agreement[] = [];
+  for (const offer of offers) {
+    const extension = extensions.find(({ name }) => name === offer.name);
+    if (extension === undefined || agreed.some(({ name }) => name === offer.name)) continue;
+    const parameters = extension.accept(offer.parameters);
+    if (parameters !== undefined) agreed.push({ name: offer.name, parameters });
+  }
+  return agreed;
+}
+
+/** Client: whether the server chose only what was offered, each extension at most once, with parameters that fit. */
+export function confirmExtensions(
+  answers: readonly ExtensionOffer[],
+  extensions: readonly Extension[],
+): boolean {
+  return answers.every(
+    (answer, index) =>
+      answers.findIndex(({ name }) => name === answer.name) === index &&
+      extensions.some((extension) => extension.name === answer.name && extension.confirm(answer.parameters)),
+  );
+}
+
+/** Client: the value of Sec-WebSocket-Extensions; undefined where nothing is offered. */
+export function offerExtensions(extensions: readonly Extension[]): string | undefined {
+  const offers = extensions.flatMap((extension) =>
+    extension.offer().map((parameters) => ({ name: extension.name, parameters })),
+  );
+  return offers.length === 0 ? undefined : formatExtensions(offers);
+}

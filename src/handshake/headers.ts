@@ -1,0 +1,79 @@
+import { UsageError } from "../errors.js";
+import { isToken } from "./tokens.js";
+
+/** HTTP header fields in the order of the wire, a name as often as it stood there. Names compare without case. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+/** Header fields as an application hands them in. */
+export type HeaderInput = HeaderList | Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** The values of the fields called `name`, in order. */
+export function headerValues(headers: HeaderList, name: string): string[] {
+  const lower = name.toLowerCase();
+  const values: string[] = [];
+  for (const [key, value] of headers) {
+    if (key.length === lower.length && key.toLowerCase() === lower) values.push(value);
+  }
+  return values;
+}
+
+/** The fields called `name` as one, joined as RFC 9110 5.3 has it; undefined where there is none. */
+export function headerValue(headers: HeaderList, name: string): string | undefined {
+  const values = headerValues(headers, name);
+  return values.length === 0 ? undefined : values.join(", ");
+}
+
+/**
+ * An application's header fields as a list, each fit for the wire.
+ * @throws {UsageError} "bad-header" for a name that is no token, a value that could inject a line or is not Latin-1,
+ * or a name that `isReserved` says is the handshake's own.
+ */
+export function checkHeaders(
+  input: HeaderInput | undefined,
+  isReserved: (lowerName: string) => boolean,
+): HeaderList {
+  if (input === undefined) return [];
+  const list: [string, string][] = [];
+  const add = (name: string, value: unknown): void => {
+    if (!isToken(name)) throw new UsageError("bad-header", `${quote(name)} is no header name (RFC 9110 5.1)`);
+    if (isReserved(name.toLowerCase())) {
+      throw new UsageError("bad-header", `${name} is set by the opening handshake: leave it out`);
+    }
+    if (typeof value !== "string" || !isHeaderValue(value)) {
+      throw new UsageError(
+        "bad-header",
+        `the value of ${name} must be a string of visible Latin-1 characters, spaces and tabs, not ${quote(value)} (RFC 9110 5.5)`,
+      );
+    }
+    list.push([name, value]);
+  };
+  if (isHeaderList(input)) {
+    for (const [name, value] of input) add(name, value);
+  } else {
+    for (const [name, value] of Object.entries(input)) {
+      if (value === undefined) continue;
+      if (typeof value === "string") add(name, value);
+      else for (const each of value) add(name, each);
+    }
+  }
+  return list;
+}
+
+/** No control characters but the tab, nothing outside of Latin-1 (RFC 9110 5.5). */
+export function isHeaderValue(value: string): boolean {
+  for (let i = 0; i < value.length; i++) {
+    const unit = value.charCodeAt(i);
+    if ((unit < 0x20 && unit !== 0x09) || unit === 0x7f || unit > 0xff) return false;
+  }
+  return true;
+}
+
+function isHeaderList(input: HeaderInput): input is HeaderList {
+  return Array.isArray(input);
+}
+
+/** A value as an error message shows it: short, and on one line. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

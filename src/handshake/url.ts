@@ -1,0 +1,62 @@
+import { UsageError } from "../errors.js";
+import { quote } from "./headers.js";
+import { isAuthority } from "./request.js";
+
+/** A WebSocket URL taken apart (RFC 6455 3). */
+export interface WebSocketUrl {
+  readonly secure: boolean;
+  /** Without the brackets of an IPv6 address. */
+  readonly host: string;
+  readonly port: number;
+  /** What the Host header says: the host, and the port where it is not the scheme's default. */
+  readonly authority: string;
+  /** The resource name: path and query. */
+  readonly target: string;
+}
+
+/**
+ * Takes a ws:, wss:, http: or https: URL apart (RFC 6455 3). It must be in ASCII already, as the URL class leaves it.
+ * @throws {UsageError} "bad-url"
+ */
+export function parseUrl(url: string): WebSocketUrl {
+  const match = /^(wss?|https?):\/\/([^/?#]*)(\/[^?#]*)?(\?[^#]*)?(#.*)?$/is.exec(url);
+  if (match === null) throw badUrl(url, "it must begin with ws:// or wss://");
+  const [, scheme, authority, path = "/", query = "", fragment] = match as unknown as [
+    string,
+    string,
+    string,
+    string?,
+    string?,
+    string?,
+  ];
+  if (fragment !== undefined)
+    throw badUrl(url, "a fragment has no meaning here (RFC 6455 3): leave out the #");
+  if (authority.includes("@")) throw badUrl(url, "pass user and password as an Authorization header");
+  if (!isAuthority(authority)) throw badUrl(url, "its host or port is malformed");
+  if (!/^[\x21-\x7e]*$/.test(path + query)) {
+    throw badUrl(
+      url,
+      "its path or query has a character that must be percent-encoded; `new URL(url).href` does it",
+    );
+  }
+  const secure = /s$/i.test(scheme);
+  const defaultPort = secure ? 443 : 80;
+  const [, bracketed, named, digits] = /^(?:\[(.*)\]|([^:]*))(?::([0-9]*))?$/.exec(
+    authority,
+  ) as RegExpExecArray;
+  const host = (bracketed ?? named ?? "").toLowerCase();
+  const port = digits === undefined || digits === "" ? defaultPort : Number(digits);
+  if (port === 0) throw badUrl(url, "its port is 0");
+  const hostname = bracketed === undefined ? host : `[${host}]`;
+  return {
+    secure,
+    host,
+    port,
+    authority: port === defaultPort ? hostname : `${hostname}:${port}`,
+    target: path + query,
+  };
+}
+
+function badUrl(url: string, why: string): UsageError {
+  return new UsageError("bad-url", `${quote(url)} is no WebSocket URL: ${why}`);
+}

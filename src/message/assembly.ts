@@ -1,0 +1,118 @@
+import { checkUtf8, codePointSeam } from "../bytes/utf8.js";
+import type { Utf8 } from "../platform.js";
+
+/** Gathers the pieces of a payload, in a buffer that grows with what has arrived, never with what is announced. */
+export class BytesAssembly {
+  size = 0;
+  private buffer: Uint8Array = NO_BYTES;
+
+  /** Copies `bytes[start, end)` behind what is there; no more than `total` bytes will there be (Infinity: not known). */
+  append(bytes: Uint8Array, start: number, end: number, total: number): void {
+    const size = this.size + end - start;
+    if (size > this.buffer.length) {
+      const grown = new Uint8Array(Math.min(total, Math.max(size * 2, SMALLEST)));
+      grown.set(this.buffer.subarray(0, this.size));
+      this.buffer = grown;
+    }
+    if (end - start < COPY_BY_HAND) {
+      for (let from = start, to = this.size; from < end; from++, to++)
+        this.buffer[to] = bytes[from] as number;
+    } else {
+      this.buffer.set(bytes.subarray(start, end), this.size);
+    }
+    this.size = size;
+  }
+
+  /** Hands over what was gathered and begins anew. */
+  take(): Uint8Array {
+    const { buffer, size } = this;
+    this.buffer = NO_BYTES;
+    this.size = 0;
+    return size === buffer.length ? buffer : buffer.subarray(0, size);
+  }
+}
+
+/** Gathers the pieces of a text, checked byte by byte as they come (RFC 6455 8.1), cut only between code points. */
+export class TextAssembly {
+  /** What was decoded and not taken. */
+  private text = "";
+  /** What was checked and not decoded: whole code points and at most one that is not over. */
+  private readonly held = new BytesAssembly();
+  /** Where the check stands: see `checkUtf8`. */
+  private state = 0;
+  private readonly utf8: Utf8 | undefined;
+
+  /** With `utf8` undefined the text stays bytes: take it with `takeBytes`, else with `takeText`. */
+  constructor(utf8: Utf8 | undefined) {
+    this.utf8 = utf8;
+  }
+
+  /** How many bytes are held. */
+  get size(): number {
+    return this.held.size;
+  }
+
+  /** Whether the text may end here: not inside a code point. */
+  get whole(): boolean {
+    return this.state === 0;
+  }
+
+  /** Adds `bytes[start, end)` (`total` as in `BytesAssembly`); returns the index of the first byte that cannot stand there, or -1. */
+  append(bytes: Uint8Array, start: number, end: number, total: number): number {
+    const { utf8 } = this;
+    if (utf8 !== undefined && end - start >= DECODE_DIRECTLY_FROM) {
+      // Finish the code point that is open, decode all that is whole without a copy, and keep the rest.
+      let at = start;
+      while (this.state !== 0 && at < end) {
+        const state = checkUtf8(this.state, bytes, at, at + 1);
+        if (state < 0) return ~state;
+        this.state = state;
+        at++;
+      }
+      this.held.append(bytes, start, at, Infinity);
+      this.decodeHeld(utf8);
+      const seam = codePointSeam(bytes, at, end);
+      const text = utf8.decode(bytes, at, seam);
+      if (text === undefined) return ~checkUtf8(0, bytes, at, seam);
+      this.text += text;
+      start = seam;
+    }
+    const state = checkUtf8(this.state, bytes, start, end);
+    if (state < 0) return ~state;
+    this.state = state;
+    this.held.append(bytes, start, end, utf8 === undefined ? total : Infinity);
+    if (utf8 !== undefined && this.held.size >= DECODE_HELD_FROM) this.decodeHeld(utf8);
+    return -1;
+  }
+
+  /** Hands over the whole code points so far, decoded. */
+  takeText(): string {
+    if (this.utf8 !== undefined) this.decodeHeld(this.utf8);
+    const { text } = this;
+    this.text = "";
+    return text;
+  }
+
+  /** Hands over the whole code points so far, in UTF-8. */
+  takeBytes(): Uint8Array {
+    const bytes = this.held.take();
+    const seam = this.state === 0 ? bytes.length : codePointSeam(bytes, 0, bytes.length);
+    this.held.append(bytes, seam, bytes.length, Infinity);
+    return bytes.subarray(0, seam);
+  }
+
+  private decodeHeld(utf8: Utf8): void {
+    if (this.held.size === 0) return;
+    const bytes = this.takeBytes();
+    this.text += utf8.decode(bytes, 0, bytes.length) as string; // it was checked
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+const SMALLEST = 64;
+/** Below this many bytes a loop is cheaper than `set` with a view. */
+const COPY_BY_HAND = 16;
+/** From this many bytes on, a piece of a text is decoded where it lies. */
+const DECODE_DIRECTLY_FROM = 1024;
+/** Held bytes are decoded once they are this many. */
+const DECODE_HELD_FROM = 16384;

@@ -1,0 +1,103 @@
+import { checkUtf8 } from "../bytes/utf8.js";
+import { requireBytes, UsageError } from "../errors.js";
+import { BINARY, CONTINUATION, FIN, TEXT } from "../frame/header.js";
+import type { FrameWriter } from "../frame/writer.js";
+import { notUtf8 } from "./text.js";
+
+/** Sends one message in fragments (RFC 6455 5.4), from `startMessage`. Control frames may go between them. */
+export class MessageWriter {
+  private readonly kind: "text" | "binary";
+  /** Undefined once the connection began to close: what is written from then on is not sent. */
+  private frames: FrameWriter | undefined;
+  private readonly onEnd: () => void;
+  private opcode: number;
+  private ended = false;
+  /** A high surrogate that waits for the other half of its pair. */
+  private heldSurrogate = "";
+  /** Where the check of a text given as bytes stands. */
+  private utf8State = 0;
+
+  /** @internal */
+  constructor(kind: "text" | "binary", frames: FrameWriter | undefined, onEnd: () => void) {
+    this.kind = kind;
+    this.frames = frames;
+    this.onEnd = onEnd;
+    this.opcode = kind === "text" ? TEXT : BINARY;
+  }
+
+  /**
+   * Sends a part as a fragment. An empty one sends nothing. A surrogate pair may be split over two parts.
+   * @returns false where it is too late: the connection is closing
+   * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" after `end()`
+   */
+  write(part: string | Uint8Array): boolean {
+    return this.send(part, false);
+  }
+
+  /**
+   * Ends the message, with a last part or without.
+   * @returns false where it is too late: the connection is closing
+   * @throws {UsageError} as `write`
+   */
+  end(part: string | Uint8Array = this.kind === "text" ? "" : NO_BYTES): boolean {
+    return this.send(part, true);
+  }
+
+  /** @internal The connection began to close. */
+  detach(): void {
+    this.frames = undefined;
+  }
+
+  private send(part: string | Uint8Array, final: boolean): boolean {
+    if (this.ended)
+      throw new UsageError("bad-state", "the message was ended: start another with startMessage()");
+    if (typeof part === "string" && this.kind === "text") {
+      if (this.utf8State !== 0) throw notUtf8(0); // bytes before it left a code point open
+      this.sendText(part, final);
+    } else {
+      requireBytes(part, `a part of a ${this.kind} message`);
+      this.sendBytes(part, final);
+    }
+    if (final) {
+      this.ended = true;
+      if (this.frames !== undefined) this.onEnd();
+    }
+    return this.frames !== undefined;
+  }
+
+  private sendText(part: string, final: boolean): void {
+    let text = this.heldSurrogate + part;
+    this.heldSurrogate = "";
+    if (!final && (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800) {
+      this.heldSurrogate = text.slice(-1);
+      text = text.slice(0, -1);
+    }
+    if (text !== "" || final) this.frames?.writeText(this.nextFirstByte(final), text);
+  }
+
+  private sendBytes(part: Uint8Array, final: boolean): void {
+    if (this.kind === "text") {
+      const state = checkUtf8(this.utf8State, part, 0, part.length);
+      if (state < 0) throw notUtf8(~state);
+      if (final && state !== 0) throw notUtf8(part.length);
+      this.utf8State = state;
+      if (this.heldSurrogate !== "") this.flushSurrogate();
+    }
+    if (part.length > 0 || final) this.frames?.writeBytes(this.nextFirstByte(final), part);
+  }
+
+  /** Bytes follow: the held surrogate stays alone, and goes as U+FFFD (RFC 6455 8.1). */
+  private flushSurrogate(): void {
+    const lone = this.heldSurrogate;
+    this.heldSurrogate = "";
+    this.frames?.writeText(this.nextFirstByte(false), lone);
+  }
+
+  private nextFirstByte(final: boolean): number {
+    const firstByte = this.opcode | (final ? FIN : 0);
+    this.opcode = CONTINUATION;
+    return firstByte;
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

@@ -1,0 +1,33 @@
+/**
+ * Everything that a connection takes from the outside, in one object. The core reads no clock and no random device
+ * of its own: the same bytes, calls, clock and entropy give the same events and the same output.
+ */
+export interface Platform {
+  /**
+   * Returns 32 unpredictable bits, as any 32-bit integer. Masking keys and the opening handshake's key are made of
+   * it (RFC 6455 10.3), so it has to come from a cryptographic source. A client cannot be built without it.
+   */
+  readonly random?: () => number;
+  /** Returns milliseconds on a clock that never runs backwards. Without it there are no time-outs and no round-trip times. */
+  readonly clock?: () => number;
+  /** UTF-8 coding that is faster here than the portable one. */
+  readonly utf8?: Utf8;
+  /** A masking kernel that is faster here than the portable one. */
+  readonly mask?: Mask;
+}
+
+/** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */
+export interface Utf8 {
+  /** Decodes `bytes[start, end)`; undefined when they are not UTF-8. U+FEFF is kept. */
+  decode(bytes: Uint8Array, start: number, end: number): string | undefined;
+  /** Encodes `text` into `target` from `offset`, where it fits, lone surrogates as U+FFFD; returns the offset after it. */
+  encodeInto(text: string, target: Uint8Array, offset: number): number;
+  /** How many bytes `encodeInto` writes for `text`. */
+  byteLength(text: string): number;
+}
+
+/**
+ * XORs `bytes[start, end)` in place with the masking key (RFC 6455 5.3). The key's first byte is its lowest: byte i of
+ * the range is XORed with `key >>> 8 * (i % 4)`.
+ */
+export type Mask = (bytes: Uint8Array, start: number, end: number, key: number) => void;

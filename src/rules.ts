@@ -1,0 +1,190 @@
+/** A rule that a peer can break, or a time that it can let pass. */
+export interface Rule {
+  /** What enforces it: RFC and section. */
+  readonly section: string;
+  /** The close code that it is answered with (RFC 6455 7.4.1), or, in the opening handshake, the HTTP status. */
+  readonly code: number;
+  /** What was wrong, for people. */
+  readonly says: string;
+}
+
+/** The rules by name. Their order means nothing; the names are part of the API (`cause.rule`). */
+export const RULES = {
+  // Frames
+  "reserved-bits": {
+    section: "RFC 6455 5.2",
+    code: 1002,
+    says: "a reserved bit is set that no extension has given a meaning",
+  },
+  "reserved-opcode": { section: "RFC 6455 5.2", code: 1002, says: "the opcode is reserved" },
+  "fragmented-control": { section: "RFC 6455 5.5", code: 1002, says: "a control frame is fragmented" },
+  "long-control": {
+    section: "RFC 6455 5.5",
+    code: 1002,
+    says: "a control frame's payload is over 125 bytes",
+  },
+  "lone-continuation": {
+    section: "RFC 6455 5.4",
+    code: 1002,
+    says: "a continuation has no message to continue",
+  },
+  "interleaved-message": {
+    section: "RFC 6455 5.4",
+    code: 1002,
+    says: "a new message starts inside a fragmented one",
+  },
+  "unmasked-frame": { section: "RFC 6455 5.1", code: 1002, says: "a client's frame is not masked" },
+  "masked-frame": { section: "RFC 6455 5.1", code: 1002, says: "a server's frame is masked" },
+  "non-minimal-length": {
+    section: "RFC 6455 5.2",
+    code: 1002,
+    says: "the payload length is not in its shortest form",
+  },
+  "length-top-bit": {
+    section: "RFC 6455 5.2",
+    code: 1002,
+    says: "the top bit of a 64-bit payload length is set",
+  },
+  "frame-limit": { section: "RFC 6455 10.4", code: 1009, says: "the frame is longer than the limit" },
+  // Messages
+  "message-limit": { section: "RFC 6455 10.4", code: 1009, says: "the message is longer than the limit" },
+  "invalid-utf8": { section: "RFC 6455 8.1", code: 1007, says: "a text is not UTF-8" },
+  // The closing handshake
+  "close-length": { section: "RFC 6455 5.5.1", code: 1002, says: "a Close frame's payload is one byte long" },
+  "close-code": { section: "RFC 6455 7.4", code: 1002, says: "the close code may not be sent" },
+  "close-reason": { section: "RFC 6455 5.5.1", code: 1007, says: "the close reason is not UTF-8" },
+  "no-close": { section: "RFC 6455 7.1.5", code: 1006, says: "the stream ended without a Close frame" },
+  "close-timeout": {
+    section: "RFC 6455 7.1.1",
+    code: 1006,
+    says: "the Close frame was not answered in time",
+  },
+  "pong-timeout": { section: "RFC 6455 5.5.2", code: 1011, says: "a ping was not answered in time" },
+  // The opening handshake, read by a server
+  "start-line-limit": {
+    section: "RFC 9110 15.5.15",
+    code: 414,
+    says: "the first line of the message is too long",
+  },
+  "head-limit": { section: "RFC 6585 5", code: 431, says: "the head of the message is too long" },
+  "header-count": { section: "RFC 6585 5", code: 431, says: "there are too many header fields" },
+  "bad-line-end": { section: "RFC 9112 2.2", code: 400, says: "a line does not end in CR LF" },
+  "bad-request-line": { section: "RFC 9112 3", code: 400, says: "the request line is malformed" },
+  "bad-header-line": { section: "RFC 9112 5", code: 400, says: "a header line is malformed" },
+  "http-version": { section: "RFC 9110 15.6.6", code: 505, says: "only HTTP/1.1 is spoken here" },
+  "http-1.0": {
+    section: "RFC 9110 7.8",
+    code: 426,
+    says: "HTTP/1.0 cannot be upgraded; a proxy in front has to be set to speak HTTP/1.1 to this server and to pass on the Upgrade and Connection headers",
+  },
+  method: {
+    section: "RFC 6455 4.2.1",
+    code: 405,
+    says: "the method of a WebSocket's opening handshake is GET",
+  },
+  body: { section: "RFC 6455 4.1", code: 400, says: "the opening handshake has no body" },
+  host: { section: "RFC 9112 3.2", code: 400, says: "there must be exactly one valid Host header" },
+  target: {
+    section: "RFC 9112 3.2",
+    code: 400,
+    says: "the request target is neither a path nor an http URL",
+  },
+  upgrade: {
+    section: "RFC 6455 4.2.1",
+    code: 426,
+    says: "this is a WebSocket endpoint; the request needs Upgrade: websocket and Connection: Upgrade (does a proxy in front drop them?)",
+  },
+  key: { section: "RFC 6455 4.2.1", code: 400, says: "Sec-WebSocket-Key must be 16 bytes in base64, once" },
+  version: { section: "RFC 6455 4.4", code: 426, says: "only version 13 of the protocol is spoken here" },
+  "doubled-header": {
+    section: "RFC 6455 11.3",
+    code: 400,
+    says: "a header that may stand only once is doubled",
+  },
+  subprotocols: {
+    section: "RFC 6455 11.3.4",
+    code: 400,
+    says: "Sec-WebSocket-Protocol must list distinct tokens",
+  },
+  extensions: { section: "RFC 6455 9.1", code: 400, says: "Sec-WebSocket-Extensions is malformed" },
+  protocol: {
+    section: "RFC 8441 4",
+    code: 501,
+    says: "the :protocol of this extended CONNECT is not websocket",
+  },
+  "no-handshake": {
+    section: "RFC 6455 4",
+    code: 1006,
+    says: "the stream ended before the opening handshake was over",
+  },
+  "handshake-timeout": {
+    section: "RFC 9110 15.5.9",
+    code: 408,
+    says: "the opening handshake was not finished in time",
+  },
+  // The opening handshake, read by a client; no status can be sent, the connection fails (RFC 6455 4.1)
+  "bad-status-line": { section: "RFC 9112 4", code: 1006, says: "the status line is malformed" },
+  "response-status": { section: "RFC 6455 4.1", code: 1006, says: "the status does not open a WebSocket" },
+  "response-upgrade": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the response's Upgrade is not exactly websocket",
+  },
+  "response-connection": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the response's Connection does not list Upgrade",
+  },
+  "response-accept": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "Sec-WebSocket-Accept does not fit the key that was sent",
+  },
+  "response-extension": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the response uses an extension that was not offered",
+  },
+  "response-subprotocol": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the response picks a subprotocol that was not offered",
+  },
+  rejected: {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the server answered the opening handshake with another status",
+  },
+  // Nobody's fault
+  closed: { section: "RFC 6455 7.1.2", code: 1005, says: "the closing handshake was started" },
+  "not-accepted": {
+    section: "RFC 6455 4.2.2",
+    code: 1006,
+    says: "the application rejected the opening handshake",
+  },
+  aborted: { section: "RFC 6455 7.1.7", code: 1006, says: "the connection was closed before it was open" },
+  "transport-lost": { section: "RFC 6455 7.1.5", code: 1006, says: "the transport was lost" },
+} as const;
+
+export type RuleName = keyof typeof RULES;
+
+/** Why a connection ended. */
+export interface Cause {
+  /** Whose doing it was. */
+  readonly by: "local" | "peer" | "transport";
+  readonly rule: RuleName;
+  /** What enforces the rule: RFC and section. */
+  readonly section: string;
+  /** What was wrong, for people. */
+  readonly message: string;
+  /** The place of the offending byte in the stream of bytes received, counted from 0; where there is one. */
+  readonly offset: number | undefined;
+  /** What `transportLost` was given. */
+  readonly error?: unknown;
+}
+
+export function causeOf(by: Cause["by"], name: RuleName, offset?: number, error?: unknown): Cause {
+  const { section, says }: Rule = RULES[name];
+  const cause = { by, rule: name, section, message: says, offset };
+  return error === undefined ? cause : { ...cause, error };
+}

@@ -1,0 +1,124 @@
+import { UsageError } from "./errors.js";
+import type { Extension } from "./handshake/extensions.js";
+import type { Platform } from "./platform.js";
+
+/** How a connection behaves. Every limit and time-out may be Infinity. */
+export interface Options {
+  /** Where entropy, time and faster kernels come from. */
+  readonly platform?: Platform;
+  /**
+   * "1.1": the opening handshake is HTTP/1.1 bytes, read and written by the connection. "external": it is data: a
+   * server is given `receiveRequest` and answers in `response`; a client asks in `request` and is given `receiveResponse`.
+   * Default "1.1".
+   */
+  readonly http?: "1.1" | "external";
+  /** Whether the transport can end its write side and go on reading; without it `transport` never says "end". Default false. */
+  readonly halfClose?: boolean;
+  /** Whether messages are delivered piece by piece as they arrive instead of whole. Default false. */
+  readonly streaming?: boolean;
+  /** "string": text events are decoded. "bytes": they are checked, and decoded only when asked. Default "string". */
+  readonly text?: "string" | "bytes";
+  /** How many unparsed bytes are stored before `wantsInput` turns false. Default 65536. */
+  readonly highWaterMark?: number;
+  /** The extensions that may be negotiated, the preferred first. Default none. */
+  readonly extensions?: readonly Extension[];
+  readonly limits?: Limits;
+  readonly timeouts?: Timeouts;
+}
+
+/** What a peer may make us keep or read, at the most. */
+export interface Limits {
+  /** A message's payload in bytes, its fragments added up. Default 16 MiB. */
+  readonly message?: number;
+  /** A frame's payload in bytes. Default Infinity: the message's limit holds for each of its frames. */
+  readonly frame?: number;
+  /** The head of a request or response in bytes. Default 16 KiB. */
+  readonly head?: number;
+  /** The header fields of a request or response. Default 100. */
+  readonly headers?: number;
+  /** The body of a rejection that a client keeps, in bytes. Default 64 KiB. */
+  readonly body?: number;
+  /** Informational responses (1xx) before the one that counts. Default 8. */
+  readonly informational?: number;
+  /** What is read and discarded after the connection failed or closed, in bytes. Default 64 MiB. */
+  readonly discard?: number;
+}
+
+/** How long to wait for a peer, in milliseconds. Nothing is waited for without a clock. */
+export interface Timeouts {
+  /** The whole opening handshake, without the application's time to answer a request. Default 10000. */
+  readonly handshake?: number;
+  /** The peer's Close after ours. Each time that output is taken it begins anew. Default 10000. */
+  readonly closing?: number;
+  /** The peer's end of the stream once nothing else is due from it. Each time that output is taken it begins anew. Default 2000. */
+  readonly linger?: number;
+  /** The silence after which a ping is sent. Default Infinity: never. */
+  readonly ping?: number;
+  /** Any byte after that ping was taken. Default 30000. */
+  readonly pong?: number;
+}
+
+/** Options with their defaults, checked. Made once, it serves any number of connections. */
+export class Settings {
+  readonly platform: Platform;
+  readonly http: "1.1" | "external";
+  readonly halfClose: boolean;
+  readonly streaming: boolean;
+  readonly text: "string" | "bytes";
+  readonly highWaterMark: number;
+  readonly extensions: readonly Extension[];
+  readonly limits: Required<Limits>;
+  readonly timeouts: Required<Timeouts>;
+
+  /** @throws {UsageError} "bad-option" */
+  constructor(options: Options) {
+    this.platform = options.platform ?? {};
+    this.http = oneOf("http", options.http ?? "1.1", ["1.1", "external"]);
+    this.halfClose = options.halfClose ?? false;
+    this.streaming = options.streaming ?? false;
+    this.text = oneOf("text", options.text ?? "string", ["string", "bytes"]);
+    this.highWaterMark = size("highWaterMark", options.highWaterMark, 65536);
+    this.extensions = options.extensions ?? [];
+    const limits = options.limits ?? {};
+    this.limits = {
+      message: size("limits.message", limits.message, 16 * MIB),
+      frame: size("limits.frame", limits.frame, Infinity),
+      head: size("limits.head", limits.head, 16384),
+      headers: size("limits.headers", limits.headers, 100),
+      body: size("limits.body", limits.body, 65536),
+      informational: size("limits.informational", limits.informational, 8),
+      discard: size("limits.discard", limits.discard, 64 * MIB),
+    };
+    const timeouts = options.timeouts ?? {};
+    this.timeouts = {
+      handshake: time("timeouts.handshake", timeouts.handshake, 10_000),
+      closing: time("timeouts.closing", timeouts.closing, 10_000),
+      linger: time("timeouts.linger", timeouts.linger, 2_000),
+      ping: time("timeouts.ping", timeouts.ping, Infinity),
+      pong: time("timeouts.pong", timeouts.pong, 30_000),
+    };
+  }
+
+  static of(options: Options | Settings): Settings {
+    return options instanceof Settings ? options : new Settings(options);
+  }
+}
+
+const MIB = 1024 * 1024;
+
+function size(name: string, value: number | undefined, byDefault: number): number {
+  if (value === undefined) return byDefault;
+  if (typeof value === "number" && value >= 0) return value;
+  throw new UsageError("bad-option", `${name} must be a number from 0 to Infinity, not ${String(value)}`);
+}
+
+function time(name: string, value: number | undefined, byDefault: number): number {
+  const milliseconds = size(name, value, byDefault);
+  if (milliseconds > 0) return milliseconds;
+  throw new UsageError("bad-option", `${name} must be more than 0: Infinity turns it off`);
+}
+
+function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
+  if (allowed.includes(value)) return value;
+  throw new UsageError("bad-option", `${name} must be one of ${allowed.join(", ")}, not ${String(value)}`);
+}
