@@ -105,7 +105,7 @@ export class ClientConnection extends Connection {
         if (this.body.reader.done) break;
         continue;
       }
-      const parser = (this.parser ??= new HeadParser(settings.limits, judgeStatusLine));
+      const parser = (this.parser ??= new HeadParser(settings.limits, judgeStatusLine, "bad-status-line"));
       input.position = parser.read(input.bytes, input.position, input.end);
       if (parser.fault !== undefined) return this.fail(parser.fault, input.offset - 1);
       if (!parser.done) continue;
@@ -122,9 +122,9 @@ export class ClientConnection extends Connection {
     }
     if (this.body === undefined) return undefined;
     const { reader, response } = this.body;
-    if (!reader.done && input.ended) reader.end();
+    if (!reader.done && input.ended) reader.end(this.transport !== "destroy");
     if (!reader.done) return undefined;
-    return this.rejected(response, reader.body, reader.complete && this.transport !== "destroy");
+    return this.rejected(response, reader.body, reader.complete);
   }
 
   /** Opens the connection, fails it, or has the body of a rejection read. */

@@ -14,7 +14,7 @@ import type { PreparedMessage } from "./message/prepared.js";
 import { requireUtf8 } from "./message/text.js";
 import { MessageWriter } from "./message/writer.js";
 import type { Utf8 } from "./platform.js";
-import type { Cause, RuleName } from "./rules.js";
+import type { Cause, Rule, RuleName } from "./rules.js";
 import { causeOf, RULES } from "./rules.js";
 import type { Options } from "./settings.js";
 import { Settings } from "./settings.js";
@@ -366,12 +366,13 @@ export class Connection {
 
   /** @internal The peer broke a rule: fails the connection (RFC 6455 7.1.7). */
   protected fail(rule: RuleName, offset?: number): ClosingEvent {
-    const { code, says } = RULES[rule];
+    const { code, says }: Rule = RULES[rule];
     const cause = causeOf("peer", rule, offset);
     this.blame(cause);
+    const opening = this.phase.state === "connecting"; // no Close can be sent yet, and the code may be an HTTP status
     if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose(code, says);
     this.step("failed");
-    return { type: "closing", code, reason: says, cause };
+    return { type: "closing", code: opening ? ABNORMAL : code, reason: says, cause };
   }
 
   /** @internal Goes on to the phase that follows. */

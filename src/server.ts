@@ -61,9 +61,9 @@ export class ServerConnection extends Connection {
       if (this.state === "closed" || this.state === "closing") return;
       throw new UsageError("bad-state", "there is a request already");
     }
+    this.readClock();
     if (head !== undefined) this.receive(head);
-    const event = this.examine(request, undefined);
-    this.tell(event);
+    this.tell(this.examine(request, undefined));
   }
 
   /**
@@ -129,18 +129,17 @@ export class ServerConnection extends Connection {
   protected override nextOpeningEvent(): ConnectionEvent | undefined {
     const { input, settings } = this;
     if (settings.http === "external") return undefined;
-    const parser = (this.parser ??= new HeadParser(settings.limits, judgeRequestLine));
+    const parser = (this.parser ??= new HeadParser(settings.limits, judgeRequestLine, "bad-request-line"));
     while (input.position < input.end || input.advance()) {
       input.position = parser.read(input.bytes, input.position, input.end);
-      if (parser.fault !== undefined) return this.refuse(parser.fault, input.offset - 1, undefined);
-      if (parser.done) {
-        const [method = "", target = "", version = ""] = parser.startLine.split(" ");
-        this.parser = undefined;
-        return this.examine(
-          { method, target, httpVersion: version.slice(5), headers: parser.headers },
-          input.offset - 1,
-        );
-      }
+      if (!parser.done && parser.fault === undefined) continue;
+      this.parser = undefined;
+      const [method = "", target = "", version = ""] = parser.startLine.split(" ");
+      const data = { method, target, httpVersion: version.slice(5), headers: parser.headers };
+      const offset = input.offset - 1;
+      return parser.fault === undefined
+        ? this.examine(data, offset)
+        : this.refuse(parser.fault, offset, data);
     }
     return undefined;
   }

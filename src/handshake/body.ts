@@ -51,9 +51,9 @@ export class BodyReader {
     return at;
   }
 
-  /** The stream ended. */
-  end(): void {
-    this.finish(this.state === "end");
+  /** The stream ended; in order, or because it broke. */
+  end(inOrder: boolean): void {
+    this.finish(this.state === "end" && inOrder);
   }
 
   private finish(complete: boolean): void {

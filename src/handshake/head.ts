@@ -27,12 +27,18 @@ export class HeadParser {
   private afterCr = false;
   private size = 0;
   private readonly limits: HeadLimits;
+  private readonly badStartLine: RuleName;
   private readonly judgeStartLine: (line: string) => RuleName | undefined;
 
-  /** `judgeStartLine` says what is wrong with the first line. */
-  constructor(limits: HeadLimits, judgeStartLine: (line: string) => RuleName | undefined) {
+  /** `judgeStartLine` says what is wrong with the first line; `badStartLine` is the rule where it has a control character. */
+  constructor(
+    limits: HeadLimits,
+    judgeStartLine: (line: string) => RuleName | undefined,
+    badStartLine: RuleName,
+  ) {
     this.limits = limits;
     this.judgeStartLine = judgeStartLine;
+    this.badStartLine = badStartLine;
   }
 
   /** Reads `bytes[start, end)`; returns the index after the last byte that was read: of the head's end, or of the fault. */
@@ -52,7 +58,7 @@ export class HeadParser {
         lineStart = i + 1;
       } else if (byte === CR) this.afterCr = true;
       else if ((byte < 0x20 && byte !== TAB) || byte === 0x7f) {
-        this.fault = this.startLine === "" ? "bad-request-line" : "bad-header-line";
+        this.fault = this.startLine === "" ? this.badStartLine : "bad-header-line";
       }
       if (this.done || this.fault !== undefined) return i + 1;
     }

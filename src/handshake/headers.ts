@@ -53,7 +53,8 @@ export function checkHeaders(
     for (const [name, value] of Object.entries(input)) {
       if (value === undefined) continue;
       if (typeof value === "string") add(name, value);
-      else for (const each of value) add(name, each);
+      else if (Array.isArray(value)) for (const each of value) add(name, each);
+      else add(name, value);
     }
   }
   return list;

@@ -26,7 +26,7 @@ function sameHost(origin: string, authority: string): boolean {
   const match = /^(https?|wss?):\/\/([^/]+)$/i.exec(origin);
   if (match === null) return false;
   const [, scheme, host] = match as unknown as [string, string, string];
-  const port = /s$/i.test(scheme) ? "443" : "80";
+  const port = /^(wss|https)$/i.test(scheme) ? "443" : "80";
   return withPort(host, port) === withPort(authority, port);
 }
 

@@ -22,7 +22,7 @@ export function parseTokenList(field: string): string[] | undefined {
 /** Whether the comma-separated list `field` has the element `lowerName`, in any case. */
 export function listHas(field: string | undefined, lowerName: string): boolean {
   return (
-    field !== undefined && field.split(",").some((element) => element.trim().toLowerCase() === lowerName)
+    field !== undefined && field.split(",").some((element) => trimSpace(element).toLowerCase() === lowerName)
   );
 }
 

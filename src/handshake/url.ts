@@ -39,7 +39,7 @@ export function parseUrl(url: string): WebSocketUrl {
       "its path or query has a character that must be percent-encoded; `new URL(url).href` does it",
     );
   }
-  const secure = /s$/i.test(scheme);
+  const secure = /^(wss|https)$/i.test(scheme);
   const defaultPort = secure ? 443 : 80;
   const [, bracketed, named, digits] = /^(?:\[(.*)\]|([^:]*))(?::([0-9]*))?$/.exec(
     authority,

@@ -1,0 +1,49 @@
+import type { ClientConnection } from "../client.js";
+import type { RejectedEvent } from "../events.js";
+import type { Cause } from "../rules.js";
+import type { Handlers, Peer, Timers, Transport } from "./peer.js";
+import { Pump } from "./peer.js";
+
+// What clients share on every runtime: a connection over a transport becomes a peer, or an error that says why not.
+
+/** The opening handshake failed: the transport could not be had, the server rejected it, or broke a rule. */
+export class HandshakeError extends Error {
+  override readonly name = "HandshakeError";
+  /** Whose doing it was, and which rule. */
+  override readonly cause: Cause;
+  /** The server's answer, where it was another than to open a WebSocket: a redirect, a challenge, an error. */
+  readonly response: RejectedEvent | undefined;
+
+  constructor(cause: Cause, response: RejectedEvent | undefined) {
+    const detail = cause.error instanceof Error ? `: ${cause.error.message}` : "";
+    const status = response === undefined ? "" : ` (${response.status} ${response.reason})`;
+    super(`${cause.message}${status}${detail} [${cause.section}]`);
+    this.cause = cause;
+    this.response = response;
+  }
+}
+
+/**
+ * Drives a client's connection over a transport. Resolves with the peer once it is open.
+ * @throws {HandshakeError} where it does not come to that
+ */
+export function dial<Context>(
+  connection: ClientConnection,
+  transport: Transport,
+  timers: Timers,
+  handlers: Handlers<Context>,
+): { pump: Pump<Context>; opened: Promise<Peer<Context>> } {
+  let response: RejectedEvent | undefined;
+  let settle: { resolve: (peer: Peer<Context>) => void; reject: (error: HandshakeError) => void } | undefined;
+  const opened = new Promise<Peer<Context>>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  const pump: Pump<Context> = new Pump(connection, transport, timers, handlers, {
+    open: () => settle?.resolve(pump.peer),
+    rejected: (event) => {
+      response = event;
+    },
+    closed: (event) => settle?.reject(new HandshakeError(event.cause, response)), // nothing, once it was open
+  });
+  return { pump, opened };
+}

@@ -1,0 +1,159 @@
+import { quote } from "../handshake/headers.js";
+import type { Origins } from "../handshake/origin.js";
+import { refuseOrigin } from "../handshake/origin.js";
+import type { HandshakeRequest } from "../handshake/request.js";
+import type { Platform } from "../platform.js";
+import type { AcceptOptions, RejectOptions } from "../server.js";
+import { ServerConnection } from "../server.js";
+import type { Options } from "../settings.js";
+import { Settings } from "../settings.js";
+import type { Handlers, Peer, Timers, Transport } from "./peer.js";
+import { Pump } from "./peer.js";
+
+// What servers share on every runtime: who is let in, who is there, and how all are sent home.
+
+/** What of a connection's options an adapter leaves to the application; it pings after 30 s of silence by default. */
+export type ConnectionOptions = Omit<Options, "platform" | "http" | "halfClose">;
+
+/** Accepts, with a value that the peer will have as its `context`. */
+export interface Accept<Context> extends AcceptOptions {
+  readonly context?: Context;
+}
+
+export type Answer<Context> = Accept<Context> | RejectOptions | undefined;
+
+export interface EndpointOptions<Context = unknown> extends ConnectionOptions, Handlers<Context> {
+  /** The only path that is served; others get 404. Default: all are. */
+  readonly path?: string | undefined;
+  /** The origins that may connect besides the server's own host: see `refuseOrigin`. Default none. */
+  readonly origins?: Origins | undefined;
+  /**
+   * Sees each request that the path and the origins let pass. Accepts with nothing or a subprotocol, headers and context;
+   * rejects with a status. A promise is waited for. Where it throws, the client gets 500, and `error` the error.
+   */
+  upgrade?(
+    this: void,
+    request: HandshakeRequest,
+    from: { readonly remoteAddress: string | undefined },
+  ): Answer<Context> | Promise<Answer<Context>>;
+}
+
+export interface CloseOptions {
+  /** Default 1001, "going away". */
+  readonly code?: number;
+  readonly reason?: string;
+  /** How long to wait for the peers before their transports are dropped, in milliseconds. Default 5000. */
+  readonly timeout?: number;
+}
+
+/** Lets clients in, and knows who is there. */
+export class Endpoint<Context = unknown> {
+  /** The peers that are open or closing. */
+  readonly peers: ReadonlySet<Peer<Context>>;
+  private readonly known = new Set<Peer<Context>>();
+  private readonly pumps = new Set<Pump<Context>>();
+  private readonly options: EndpointOptions<Context>;
+  private readonly settings: Settings;
+  private readonly timers: Timers;
+  private closing = false;
+  private allGone: (() => void) | undefined;
+
+  /** @throws {UsageError} "bad-option" */
+  constructor(options: EndpointOptions<Context>, platform: Platform, timers: Timers) {
+    this.peers = this.known;
+    this.options = options;
+    this.timers = timers;
+    this.settings = adapterSettings(options, platform);
+  }
+
+  /** A connection from its first byte, to be pumped over `transport`. */
+  begin(transport: Transport): Pump<Context> {
+    const connection = new ServerConnection(this.settings);
+    const pump: Pump<Context> = new Pump(connection, transport, this.timers, this.options, {
+      request: (request) => {
+        void this.decide(connection, pump, request, transport.remoteAddress);
+      },
+      open: () => {
+        this.known.add(pump.peer);
+      },
+      closed: () => {
+        this.known.delete(pump.peer);
+        this.pumps.delete(pump);
+        if (this.pumps.size === 0) this.allGone?.();
+      },
+    });
+    this.pumps.add(pump);
+    return pump;
+  }
+
+  /** Says goodbye to all, lets nobody in any more, and resolves once all are gone, the last of them by force. */
+  async close({ code = 1001, reason = "", timeout = 5000 }: CloseOptions = {}): Promise<void> {
+    this.closing = true;
+    for (const pump of [...this.pumps]) {
+      const connection = pump.connection as ServerConnection;
+      if (connection.state === "open") pump.peer.close(code, reason);
+      else if (pump.peer.request === undefined) pump.terminate();
+      else if (connection.state === "connecting") {
+        connection.reject(GOING_AWAY);
+        pump.run();
+      }
+    }
+    if (this.pumps.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.timers.after(timeout, () => {
+        for (const pump of [...this.pumps]) pump.terminate();
+      });
+      this.allGone = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  private async decide(
+    connection: ServerConnection,
+    pump: Pump<Context>,
+    request: HandshakeRequest,
+    remoteAddress: string | undefined,
+  ): Promise<void> {
+    pump.peer.request = request;
+    try {
+      const refused = this.refuse(request);
+      const asked = refused ?? this.options.upgrade?.(request, { remoteAddress });
+      const answer = asked instanceof Promise ? await asked : asked;
+      if (answer !== undefined && "status" in answer) {
+        connection.reject(answer);
+      } else {
+        if (answer?.context !== undefined) pump.peer.context = answer.context;
+        connection.accept(answer);
+      }
+    } catch (error) {
+      if (connection.state === "connecting") connection.reject({ status: 500, body: "the server failed\n" });
+      this.options.error?.(error, pump.peer);
+    }
+    pump.run();
+  }
+
+  private refuse(request: HandshakeRequest): RejectOptions | undefined {
+    if (this.closing) return GOING_AWAY;
+    const { path, origins } = this.options;
+    if (path !== undefined && request.path !== path) {
+      return { status: 404, body: `there is no WebSocket at ${quote(request.path)}\n` }; // RFC 6455 4.2.2
+    }
+    const refused = refuseOrigin(request, origins);
+    return refused === undefined ? undefined : { status: 403, body: `${refused}\n` };
+  }
+}
+
+const GOING_AWAY: RejectOptions = { status: 503, body: "the server is going away\n" };
+
+/** The settings of an adapter's connections: its transport can be half closed, and silence is noticed. */
+export function adapterSettings(options: ConnectionOptions, platform: Platform): Settings {
+  return new Settings({
+    ...options,
+    platform,
+    halfClose: true,
+    http: "1.1",
+    timeouts: { ping: 30_000, pong: 30_000, ...options.timeouts },
+  });
+}

@@ -1,0 +1,375 @@
+import { randomFillSync } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { AddressInfo, ListenOptions } from "node:net";
+import * as net from "node:net";
+import type { Duplex } from "node:stream";
+import * as tls from "node:tls";
+
+import { portableUtf8 } from "../bytes/utf8.js";
+import type { ClientRequest } from "../client.js";
+import { ClientConnection } from "../client.js";
+import type { Connection } from "../connection.js";
+import { UsageError } from "../errors.js";
+import type { HeaderList } from "../handshake/headers.js";
+import type { WebSocketUrl } from "../handshake/url.js";
+import { parseUrl } from "../handshake/url.js";
+import type { Platform } from "../platform.js";
+import { causeOf } from "../rules.js";
+import type { ServerConnection } from "../server.js";
+import { dial, HandshakeError } from "./dial.js";
+import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
+import { adapterSettings, Endpoint } from "./endpoint.js";
+import type { Handlers, Timers, Transport } from "./peer.js";
+import { Peer, Pump } from "./peer.js";
+
+export { HandshakeError } from "./dial.js";
+export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
+export type { Handlers, Message } from "./peer.js";
+export { Peer, PeerMessageWriter } from "./peer.js";
+export { PreparedMessage } from "../message/prepared.js";
+export { UsageError } from "../errors.js";
+
+/** Random words are drawn from the system in bulk. */
+const POOL_SIZE = 2048;
+const pool = new Int32Array(POOL_SIZE);
+let drawn = POOL_SIZE;
+
+/** Below this many bytes or code units the portable coding is faster than a call into the engine. */
+const NATIVE_FROM = 64;
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** What Node gives a connection: entropy, time, and UTF-8 coding. Bun and Deno have all of it, too. */
+export const nodePlatform: Platform = {
+  random() {
+    if (drawn === POOL_SIZE) {
+      randomFillSync(pool);
+      drawn = 0;
+    }
+    const word = pool[drawn] as number;
+    pool[drawn++] = 0; // a key that was used is not left lying around
+    return word;
+  },
+  clock: () => performance.now(),
+  utf8: {
+    decode(bytes, start, end) {
+      if (end - start < NATIVE_FROM) return portableUtf8.decode(bytes, start, end);
+      try {
+        return decoder.decode(bytes.subarray(start, end));
+      } catch {
+        return undefined; // not UTF-8
+      }
+    },
+    encodeInto(text, target, offset) {
+      if (text.length < NATIVE_FROM) return portableUtf8.encodeInto(text, target, offset);
+      return offset + encoder.encodeInto(text, target.subarray(offset)).written;
+    },
+    byteLength: (text) => Buffer.byteLength(text),
+  },
+};
+
+const timers: Timers = {
+  now: () => performance.now(),
+  after(milliseconds, run) {
+    // After the poll phase: what arrived while the process was busy is life, and is read first.
+    const timer = setTimeout(() => setImmediate(run), milliseconds).unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+class DuplexTransport implements Transport {
+  private readonly duplex: Duplex;
+
+  constructor(duplex: Duplex) {
+    this.duplex = duplex;
+  }
+
+  get pending(): number {
+    return this.duplex.destroyed ? 0 : this.duplex.writableLength;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.duplex instanceof net.Socket ? this.duplex.remoteAddress : undefined;
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    let writable = true;
+    this.duplex.cork();
+    for (const chunk of chunks) writable = this.duplex.write(chunk);
+    this.duplex.uncork();
+    return writable;
+  }
+
+  end(): void {
+    this.duplex.end();
+  }
+
+  destroy(): void {
+    this.duplex.destroy();
+  }
+
+  read(on: boolean): void {
+    if (on) this.duplex.resume();
+    else this.duplex.pause();
+  }
+}
+
+/** Wires a stream's events to a pump, and begins. */
+function wire<Context>(duplex: Duplex, pump: Pump<Context>): void {
+  // A socket's chunks are fresh buffers that nobody else sees; another stream's may be anybody's.
+  const owned = duplex instanceof net.Socket;
+  duplex.on("error", (error) => {
+    pump.lost(error);
+  });
+  duplex.on("close", () => {
+    pump.lost();
+  });
+  duplex.on("end", () => {
+    pump.receiveEnd();
+  });
+  duplex.on("drain", () => {
+    pump.writable();
+  });
+  duplex.on("data", (chunk: Uint8Array) => {
+    pump.receive(chunk, owned);
+  });
+  if (duplex instanceof net.Socket) duplex.setNoDelay(true);
+  if (duplex.destroyed) pump.lost();
+  else pump.run();
+}
+
+/**
+ * Drives a connection over any duplex stream of bytes. The connection may be a server's, a client's, or one that is open
+ * already; give it the `nodePlatform`, and `halfClose` where the stream's sides end one by one.
+ */
+export function attach<Context = unknown>(
+  duplex: Duplex,
+  connection: Connection,
+  handlers: Handlers<Context> = {},
+): Peer<Context> {
+  const pump = new Pump(connection, new DuplexTransport(duplex), timers, withErrorHandler(handlers));
+  wire(duplex, pump);
+  return pump.peer;
+}
+
+/** A server's part on `http.Server`s that are somebody else's: hand it their `upgrade` events. */
+export interface UpgradeEndpoint<Context = unknown> {
+  /** The peers that are open or closing. */
+  readonly peers: ReadonlySet<Peer<Context>>;
+  /** The listener for the event `upgrade` of any `http.Server` or `https.Server`; it needs no `this`. */
+  readonly handleUpgrade: (this: void, request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+  /** Closes every peer with 1001 and waits for them, a bounded time. New requests are answered 503. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+/**
+ * Makes the listener for an HTTP server's `upgrade` event, so that WebSockets share its port.
+ * @throws {UsageError} "bad-option"
+ */
+export function upgradeEndpoint<Context = unknown>(
+  options: EndpointOptions<Context>,
+): UpgradeEndpoint<Context> {
+  const endpoint = new Endpoint(withErrorHandler(options), nodePlatform, timers);
+  return {
+    peers: endpoint.peers,
+    handleUpgrade(request, socket, head) {
+      const pump = endpoint.begin(new DuplexTransport(socket));
+      (pump.connection as ServerConnection).receiveRequest(
+        {
+          method: request.method ?? "",
+          target: request.url ?? "",
+          headers: pairs(request.rawHeaders),
+          httpVersion: request.httpVersion,
+        },
+        head,
+      );
+      wire(socket, pump);
+    },
+    close: (closeOptions) => endpoint.close(closeOptions),
+  };
+}
+
+export interface ServeOptions<Context = unknown> extends EndpointOptions<Context> {
+  /** The TCP port; 0 for any that is free. */
+  readonly port?: number | undefined;
+  /** The address to listen on. Default: as `net.Server.listen` has it, all of them. */
+  readonly host?: string | undefined;
+  /** The unix socket to listen on, in place of a port. */
+  readonly socketPath?: string | undefined;
+  /** Given, the server speaks wss: certificate and key, as `tls.createServer` takes them. */
+  readonly tls?: tls.TlsOptions | undefined;
+}
+
+export interface Server<Context = unknown> {
+  /** Where it listens: an address and a port, or the path of a unix socket. */
+  readonly address: AddressInfo | string;
+  /** Where to connect to: ws://host:port, or wss; empty on a unix socket. */
+  readonly url: string;
+  /** The peers that are open or closing. */
+  readonly peers: ReadonlySet<Peer<Context>>;
+  /** Stops listening, closes every peer with 1001 and waits for them, a bounded time. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+/**
+ * Serves WebSockets, and nothing else, on a port of its own. Resolves once it listens; rejects with the system's error
+ * where it cannot.
+ * @throws {UsageError} "bad-option"
+ */
+export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
+  const endpoint = new Endpoint(withErrorHandler(options), nodePlatform, timers);
+  const listener = (socket: net.Socket): void => {
+    wire(socket, endpoint.begin(new DuplexTransport(socket)));
+  };
+  // A peer that has ended its side is still to be answered.
+  const server =
+    options.tls === undefined
+      ? net.createServer({ allowHalfOpen: true }, listener)
+      : tls.createServer({ ALPNProtocols: ["http/1.1"], ...options.tls, allowHalfOpen: true }, listener);
+  const where: ListenOptions = { port: options.port ?? 0 };
+  if (options.host !== undefined) where.host = options.host;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.socketPath === undefined ? where : { path: options.socketPath }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const address = server.address() as AddressInfo | string;
+  return {
+    address,
+    url: typeof address === "string" ? "" : urlOf(address, options.tls !== undefined),
+    peers: endpoint.peers,
+    async close(closeOptions) {
+      const stopped = new Promise((resolve) => server.close(resolve));
+      await endpoint.close(closeOptions);
+      await stopped;
+    },
+  };
+}
+
+export interface ConnectOptions<Context = unknown>
+  extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
+  /** Further options for `tls.connect`, with wss: a certificate authority, for example. */
+  readonly tls?: tls.ConnectionOptions | undefined;
+  /** The unix socket to connect to, in place of the URL's host. */
+  readonly socketPath?: string | undefined;
+  /** How long it may take until the connection is open, in milliseconds. Default 10000. */
+  readonly timeout?: number | undefined;
+  /** Gives up where it is aborted before the connection is open. */
+  readonly signal?: AbortSignal | undefined;
+  /** Makes the stream to speak over: where proxies and tunnels plug in. With wss it must speak TLS already. */
+  createConnection?(this: void, url: WebSocketUrl): Duplex | Promise<Duplex>;
+}
+
+/**
+ * Connects to a ws: or wss: URL. Resolves with the peer once the connection is open.
+ * @throws {UsageError} for arguments that cannot be sent
+ * @throws {HandshakeError} where the server rejects, breaks a rule, or cannot be reached
+ */
+export async function connect<Context = unknown>(
+  url: string | URL,
+  options: ConnectOptions<Context> = {},
+): Promise<Peer<Context>> {
+  const timeout = options.timeout ?? options.timeouts?.handshake ?? 10_000;
+  const settings = adapterSettings(
+    { ...options, timeouts: { ...options.timeouts, handshake: timeout } },
+    nodePlatform,
+  );
+  const { headers, subprotocols, origin, signal } = options;
+  const href = new URL(url).href; // percent-encodes, and writes other alphabets in ASCII
+  const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
+  signal?.throwIfAborted();
+  const duplex = await openTransport(parseUrl(href), options, timeout);
+  const { pump, opened } = dial(connection, new DuplexTransport(duplex), timers, withErrorHandler(options));
+  const abort = (): void => {
+    pump.terminate();
+  };
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted === true) abort();
+  wire(duplex, pump);
+  try {
+    return await opened;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** The stream to speak over. It need not be connected yet, unless an application made it. */
+async function openTransport<Context>(
+  url: WebSocketUrl,
+  { createConnection, socketPath, tls: tlsOptions, signal }: ConnectOptions<Context>,
+  timeout: number,
+): Promise<Duplex> {
+  if (createConnection === undefined) {
+    const where = socketPath === undefined ? { host: url.host, port: url.port } : { path: socketPath };
+    if (!url.secure) return net.connect({ ...where, allowHalfOpen: true });
+    const servername = net.isIP(url.host) === 0 ? { servername: url.host } : {};
+    const tlsDefaults = { ...servername, ALPNProtocols: ["http/1.1"] };
+    return tls.connect({
+      ...where,
+      ...tlsDefaults,
+      ...tlsOptions,
+      allowHalfOpen: true,
+    } as tls.ConnectionOptions);
+  }
+  const made = Promise.resolve(createConnection(url));
+  let tooLate: (() => void) | undefined;
+  let givenUp = false;
+  const limit = new Promise<never>((_, reject) => {
+    const giveUp = (error: unknown): void => {
+      givenUp = true;
+      reject(new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined));
+    };
+    const cancel = timers.after(Math.min(timeout, 2 ** 31 - 1), () => {
+      giveUp(new Error("createConnection took too long"));
+    });
+    const aborted = (): void => {
+      giveUp(signal?.reason);
+    };
+    signal?.addEventListener("abort", aborted, { once: true });
+    tooLate = () => {
+      cancel();
+      signal?.removeEventListener("abort", aborted);
+    };
+  });
+  made.then(
+    (duplex) => {
+      if (givenUp) duplex.destroy();
+    },
+    () => undefined, // `race` reports it
+  );
+  try {
+    return await Promise.race([made, limit]);
+  } catch (error) {
+    if (error instanceof HandshakeError) throw error;
+    throw new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined);
+  } finally {
+    tooLate?.();
+  }
+}
+
+/** What goes wrong in a handler is never lost: without an `error` handler it is printed. */
+function withErrorHandler<T extends Handlers<never>>(handlers: T): T & Required<Pick<T, "error">> {
+  const print = (error: unknown): void => {
+    console.error("sansocket: a handler failed:", error);
+  };
+  return { ...handlers, error: handlers.error ?? print };
+}
+
+function pairs(raw: readonly string[]): HeaderList {
+  const list: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) list.push([raw[i] as string, raw[i + 1] as string]);
+  return list;
+}
+
+function urlOf({ address, family, port }: AddressInfo, secure: boolean): string {
+  const anywhere = address === "::" || address === "0.0.0.0";
+  const host = anywhere ? "localhost" : family === "IPv6" ? `[${address}]` : address;
+  return `${secure ? "wss" : "ws"}://${host}:${port}`;
+}
