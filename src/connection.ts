@@ -209,10 +209,7 @@ export class Connection {
   takeOutput(): readonly Uint8Array[] | undefined {
     if (this.output.size === 0) return undefined;
     this.readClock();
-    if (this.latestPing !== undefined) {
-      this.writer.writeBytes(FIN | PONG, this.latestPing);
-      this.latestPing = undefined;
-    }
+    this.answerLatestPing();
     this.waitingPongs = 0;
     this.pings?.forEach((ping) => (ping.takenAt ??= this.now));
     this.keepalive?.taken(this.now);
@@ -320,6 +317,7 @@ export class Connection {
     }
     checkReason(code, reason);
     this.readClock();
+    if (this.level === "destroy") return false;
     if (this.phase.state === "connecting") {
       this.blame(causeOf("local", "aborted"));
       this.destroy();
@@ -497,33 +495,43 @@ export class Connection {
     return this.settings.platform.utf8 ?? portableUtf8;
   }
 
-  private readWholeText(reader: FrameReader): ConnectionEvent {
+  private readWholeText(reader: FrameReader): ConnectionEvent | undefined {
     const { bytes, start, end } = reader;
     if (this.settings.text === "string") {
       const text = this.utf8.decode(bytes, start, end);
       if (text !== undefined) return new TextEvent(text, undefined, true);
+    } else if (checkUtf8(0, bytes, start, end) === 0) {
+      return new TextEvent(undefined, bytes.subarray(start, end), true);
     }
-    const state = checkUtf8(0, bytes, start, end);
-    if (state !== 0) return this.failText(reader, state < 0 ? ~state : end);
-    return new TextEvent(undefined, bytes.subarray(start, end), true);
+    return this.readText(reader, true); // which finds the byte at fault
   }
 
-  /** A text that is not over, or not in one piece. */
+  /** A text that is not over, not in one piece, or not UTF-8. */
   private readText(reader: FrameReader, final: boolean): ConnectionEvent | undefined {
     const { bytes, start, end } = reader;
-    const decoded = this.settings.text === "string";
-    const assembly = (this.textAssembly ??= new TextAssembly(decoded ? this.utf8 : undefined));
-    const at = assembly.append(
-      bytes,
-      start,
-      end,
-      reader.fin ? assembly.size + (end - start) + reader.missing : Infinity,
-    );
-    if (at >= 0) return this.failText(reader, at);
-    if (final && !assembly.whole) return this.failText(reader, end);
-    if (!final && !this.settings.streaming) return undefined;
+    const { streaming } = this.settings;
+    const assembly = (this.textAssembly ??= new TextAssembly(
+      this.settings.text === "string" ? this.utf8 : undefined,
+    ));
+    const total = reader.fin ? assembly.size + (end - start) + reader.missing : Infinity;
+    let wrong = assembly.append(bytes, start, end, total);
+    if (wrong < 0 && final && !assembly.whole) wrong = end;
+    if (wrong >= 0) {
+      // With streaming, what was right comes first, however the bytes were cut.
+      const piece = streaming ? this.takeText(assembly, false) : undefined;
+      const closing = this.fail("invalid-utf8", reader.offset + wrong - start); // RFC 6455 8.1
+      if (piece === undefined) return closing;
+      this.waiting.push(closing);
+      return piece;
+    }
+    if (!final && !streaming) return undefined;
     if (final) this.textAssembly = undefined;
-    if (decoded) {
+    return this.takeText(assembly, final);
+  }
+
+  /** What is whole of a text; undefined where there is nothing to tell. */
+  private takeText(assembly: TextAssembly, final: boolean): TextEvent | undefined {
+    if (this.settings.text === "string") {
       const text = assembly.takeText();
       return text === "" && !final ? undefined : new TextEvent(text, undefined, final);
     }
@@ -549,10 +557,6 @@ export class Connection {
     return new BinaryEvent(payload, 0, payload.length, true);
   }
 
-  private failText(reader: FrameReader, at: number): ClosingEvent {
-    return this.fail("invalid-utf8", reader.offset + at - reader.start); // RFC 6455 8.1
-  }
-
   private readControl(reader: FrameReader): ConnectionEvent {
     const { opcode, offset } = reader;
     const payload = reader.bytes.subarray(reader.start, reader.end);
@@ -564,7 +568,7 @@ export class Connection {
         this.waitingPongs++;
         this.writer.writeBytes(FIN | PONG, payload);
       } else {
-        this.latestPing = payload.slice(); // RFC 6455 5.5.3
+        this.latestPing = new Uint8Array(payload); // RFC 6455 5.5.3
       }
     }
     return { type: "ping", payload };
@@ -624,8 +628,15 @@ export class Connection {
     }
     this.messageWriter?.detach();
     this.messageWriter = undefined;
+    this.answerLatestPing(); // nothing follows a Close (RFC 6455 5.5.1)
     this.writer.writeBytes(FIN | CLOSE, payload);
     this.closeSent = { code: code ?? NO_STATUS, reason };
+  }
+
+  private answerLatestPing(): void {
+    if (this.latestPing === undefined) return;
+    this.writer.writeBytes(FIN | PONG, this.latestPing);
+    this.latestPing = undefined;
   }
 
   /** Counts bytes that nobody reads; too many end the patience. */
@@ -640,7 +651,7 @@ export class Connection {
     this.writer.writeBytes(FIN | PING, payload);
     const pings = (this.pings ??= []);
     if (pings.length === MAX_PINGS_OUT) pings.shift();
-    pings.push({ payload: payload.slice(), takenAt: undefined });
+    pings.push({ payload: new Uint8Array(payload), takenAt: undefined });
   }
 
   /** Whether a whole message may be sent now; false: too late. */

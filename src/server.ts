@@ -62,8 +62,8 @@ export class ServerConnection extends Connection {
       throw new UsageError("bad-state", "there is a request already");
     }
     this.readClock();
-    if (head !== undefined) this.receive(head);
     this.tell(this.examine(request, undefined));
+    if (head !== undefined) this.receive(head);
   }
 
   /**

@@ -133,7 +133,8 @@ function wire<Context>(duplex: Duplex, pump: Pump<Context>): void {
     pump.writable();
   });
   duplex.on("data", (chunk: Uint8Array) => {
-    pump.receive(chunk, owned);
+    // Not a Buffer: what an application gets is the same on every runtime.
+    pump.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), owned);
   });
   if (duplex instanceof net.Socket) duplex.setNoDelay(true);
   if (duplex.destroyed) pump.lost();

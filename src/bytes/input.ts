@@ -30,7 +30,7 @@ export class Input {
     if (this.size === 0) {
       this.base += this.position;
       this.position = 0;
-      this.bytes = owned ? bytes : bytes.slice();
+      this.bytes = owned ? bytes : new Uint8Array(bytes); // not slice(): a Buffer's makes a view
       this.end = bytes.length;
       return;
     }

@@ -65,7 +65,7 @@ export class TextAssembly {
       let at = start;
       while (this.state !== 0 && at < end) {
         const state = checkUtf8(this.state, bytes, at, at + 1);
-        if (state < 0) return ~state;
+        if (state < 0) return this.holdUpTo(~state, bytes, start);
         this.state = state;
         at++;
       }
@@ -73,12 +73,15 @@ export class TextAssembly {
       this.decodeHeld(utf8);
       const seam = codePointSeam(bytes, at, end);
       const text = utf8.decode(bytes, at, seam);
-      if (text === undefined) return ~checkUtf8(0, bytes, at, seam);
+      if (text === undefined) {
+        const state = checkUtf8(0, bytes, at, seam);
+        return this.holdUpTo(state < 0 ? ~state : seam, bytes, at); // or the next code point begins too early
+      }
       this.text += text;
       start = seam;
     }
     const state = checkUtf8(this.state, bytes, start, end);
-    if (state < 0) return ~state;
+    if (state < 0) return this.holdUpTo(~state, bytes, start);
     this.state = state;
     this.held.append(bytes, start, end, utf8 === undefined ? total : Infinity);
     if (utf8 !== undefined && this.held.size >= DECODE_HELD_FROM) this.decodeHeld(utf8);
@@ -101,6 +104,13 @@ export class TextAssembly {
     return bytes.subarray(0, seam);
   }
 
+  /** Keeps what stands before a byte that cannot stand there: with streaming it is still delivered. */
+  private holdUpTo(at: number, bytes: Uint8Array, start: number): number {
+    this.held.append(bytes, start, at, Infinity);
+    this.state = CUT;
+    return at;
+  }
+
   private decodeHeld(utf8: Utf8): void {
     if (this.held.size === 0) return;
     const bytes = this.takeBytes();
@@ -108,6 +118,8 @@ export class TextAssembly {
   }
 }
 
+/** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */
+const CUT = -1;
 const NO_BYTES = new Uint8Array(0);
 const SMALLEST = 64;
 /** Below this many bytes a loop is cheaper than `set` with a view. */
