@@ -65,7 +65,10 @@ export class ClientConnection extends Connection {
       );
     }
     const { extensions, http, platform } = this.settings;
-    const further = checkHeaders(headers, isHandshakeHeader);
+    const further = checkHeaders(
+      headers,
+      (name) => isHandshakeHeader(name) || (name === "origin" && origin !== undefined),
+    );
     if (origin !== undefined) checkHeaders({ origin }, () => false);
     const extended = http === "external" && method !== "GET";
     this.subprotocols = subprotocols;
@@ -89,6 +92,8 @@ export class ClientConnection extends Connection {
     if (this.settings.http !== "external" || this.phase !== PHASES.head) {
       throw new UsageError("bad-state", 'a response is taken once, with `http: "external"`');
     }
+    // RFC 9110 15.2: interim responses come before the one that counts
+    if (response.status < 200 && response.status !== 101) return;
     this.readClock();
     const event = this.examine(response);
     if (event !== undefined) this.tell(event);

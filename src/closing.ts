@@ -62,7 +62,9 @@ export type Signal =
   /** All output was taken. */
   | "drained"
   /** The transport is gone or is to go at once, and all that it brought was read. */
-  | "destroyed";
+  | "destroyed"
+  /** We gave up before the connection was open. */
+  | "aborted";
 
 type Transitions = { readonly [S in Signal]?: PhaseName | { readonly [R in Role]: PhaseName } };
 
@@ -76,8 +78,9 @@ export const TRANSITIONS: { readonly [P in PhaseName]: Transitions } = {
     failed: "ending",
     peerEnded: "ended",
     destroyed: "closed",
+    aborted: "closed",
   },
-  deciding: { opened: "open", rejected: "ending", destroyed: "closed" },
+  deciding: { opened: "open", rejected: "ending", destroyed: "closed", aborted: "closed" },
   open: {
     closeSent: "closeSent",
     closeReceived: AFTER_BOTH_CLOSES,

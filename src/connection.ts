@@ -154,7 +154,7 @@ export class Connection {
       return;
     }
     this.input.push(bytes, owned);
-    this.keepalive?.heard(this.now, this.wantsInput);
+    this.keepalive?.heard(this.now);
   }
 
   /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */
@@ -180,9 +180,7 @@ export class Connection {
       return;
     }
     if (this.phase !== PHASES.open) return;
-    const due = this.keepalive?.check(this.now, this.wantsInput);
-    if (due === "ping") this.sendPing(NO_BYTES);
-    else if (due === "dead") this.waiting.push(this.fail("pong-timeout"));
+    if (this.keepalive?.check(this.now, this.wantsInput) === true) this.sendPing(NO_BYTES);
   }
 
   // Out
@@ -204,7 +202,8 @@ export class Connection {
 
   /**
    * Takes what is to be sent, in order; undefined: nothing. Call it only while the transport can take more: taking says
-   * that it can. What was taken is never rewritten.
+   * that it can. What was taken is never rewritten. The chunks are views of buffers that connections share: write them or
+   * copy them, but do not transfer their buffers.
    */
   takeOutput(): readonly Uint8Array[] | undefined {
     if (this.output.size === 0) return undefined;
@@ -321,6 +320,7 @@ export class Connection {
     if (this.phase.state === "connecting") {
       this.blame(causeOf("local", "aborted"));
       this.destroy();
+      this.step("aborted");
       return true;
     }
     if (!this.maySendControl()) return false;
@@ -451,6 +451,11 @@ export class Connection {
         if (this.output.size > 0) return undefined;
         this.step("drained");
       } else if (this.phase === phase) {
+        if (this.keepalive?.dead === true) return this.fail("pong-timeout");
+        if (phase === PHASES.ending && this.lingersInVain) {
+          this.destroy();
+          continue;
+        }
         if (phase === PHASES.deciding || !this.input.ended) return undefined;
         if (phase.input === "frames") this.blame(causeOf("peer", "no-close", this.input.offset));
         if (phase.input === "head") this.blame(causeOf("peer", "no-handshake", this.input.offset));
@@ -458,6 +463,12 @@ export class Connection {
         else this.step("peerEnded");
       }
     }
+  }
+
+  /** Whether to go at once in place of an end: the transport cannot be half closed, and no clock says how long to wait. */
+  private get lingersInVain(): boolean {
+    const { halfClose, platform } = this.settings;
+    return !halfClose && platform.clock === undefined && this.output.size === 0;
   }
 
   private nextFrameEvent(): ConnectionEvent | undefined {

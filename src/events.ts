@@ -63,8 +63,11 @@ export class TextEvent {
 
   /** The text. With `text: "bytes"` it is decoded when it is asked for. */
   get text(): string {
-    const bytes = this.payload;
-    return (this.decoded ??= portableUtf8.decode(bytes, 0, bytes.length) as string);
+    if (this.decoded === undefined) {
+      const bytes = this.encoded as Uint8Array;
+      this.decoded = portableUtf8.decode(bytes, 0, bytes.length) as string; // it was checked
+    }
+    return this.decoded;
   }
 
   /** The text in UTF-8. Without `text: "bytes"` it is encoded when it is asked for. */

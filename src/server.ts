@@ -57,8 +57,9 @@ export class ServerConnection extends Connection {
    * @throws {UsageError} "bad-state" once there is a request, or bytes of one
    */
   receiveRequest(request: RequestData, head?: Uint8Array): void {
-    if (this.phase !== PHASES.head || this.input.size > 0 || this.parser !== undefined) {
-      if (this.state === "closed" || this.state === "closing") return;
+    if (this.state === "closing" || this.state === "closed") return;
+    const hasBytes = this.parser !== undefined || (this.settings.http === "1.1" && this.input.size > 0);
+    if (this.phase !== PHASES.head || hasBytes) {
       throw new UsageError("bad-state", "there is a request already");
     }
     this.readClock();

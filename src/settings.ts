@@ -77,7 +77,7 @@ export class Settings {
     this.halfClose = options.halfClose ?? false;
     this.streaming = options.streaming ?? false;
     this.text = oneOf("text", options.text ?? "string", ["string", "bytes"]);
-    this.highWaterMark = size("highWaterMark", options.highWaterMark, 65536);
+    this.highWaterMark = positive("highWaterMark", options.highWaterMark, 65536);
     this.extensions = options.extensions ?? [];
     const limits = options.limits ?? {};
     this.limits = {
@@ -91,11 +91,11 @@ export class Settings {
     };
     const timeouts = options.timeouts ?? {};
     this.timeouts = {
-      handshake: time("timeouts.handshake", timeouts.handshake, 10_000),
-      closing: time("timeouts.closing", timeouts.closing, 10_000),
-      linger: time("timeouts.linger", timeouts.linger, 2_000),
-      ping: time("timeouts.ping", timeouts.ping, Infinity),
-      pong: time("timeouts.pong", timeouts.pong, 30_000),
+      handshake: positive("timeouts.handshake", timeouts.handshake, 10_000),
+      closing: positive("timeouts.closing", timeouts.closing, 10_000),
+      linger: positive("timeouts.linger", timeouts.linger, 2_000),
+      ping: positive("timeouts.ping", timeouts.ping, Infinity),
+      pong: positive("timeouts.pong", timeouts.pong, 30_000),
     };
   }
 
@@ -112,10 +112,10 @@ function size(name: string, value: number | undefined, byDefault: number): numbe
   throw new UsageError("bad-option", `${name} must be a number from 0 to Infinity, not ${String(value)}`);
 }
 
-function time(name: string, value: number | undefined, byDefault: number): number {
-  const milliseconds = size(name, value, byDefault);
-  if (milliseconds > 0) return milliseconds;
-  throw new UsageError("bad-option", `${name} must be more than 0: Infinity turns it off`);
+function positive(name: string, value: number | undefined, byDefault: number): number {
+  const checked = size(name, value, byDefault);
+  if (checked > 0) return checked;
+  throw new UsageError("bad-option", `${name} must be more than 0; Infinity lifts it`);
 }
 
 function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {

@@ -12,19 +12,19 @@ export class Keepalive {
   private pingQueued: number | undefined;
   /** When it was taken. */
   private pingTaken: number | undefined;
-  /** True once bytes were left unread: what the peer says could not be heard, so that its silence means nothing. */
-  private deaf = false;
+  /** True once the silence was too long; the connection fails when all that came before was read. */
+  dead = false;
 
   constructor(timeouts: Required<Timeouts>, now: number) {
     this.timeouts = timeouts;
     this.quietSince = now;
   }
 
-  /** Bytes were received; `reading` says whether more of them are wanted. */
-  heard(now: number, reading: boolean): void {
+  /** Bytes were received. */
+  heard(now: number): void {
     this.quietSince = now;
     this.pingQueued = this.pingTaken = undefined;
-    this.deaf = !reading;
+    this.dead = false;
   }
 
   /** Output was taken, and the ping with it. */
@@ -32,24 +32,26 @@ export class Keepalive {
     if (this.pingQueued !== undefined) this.pingTaken ??= now;
   }
 
-  /** When `check` is due, while bytes are read or are not. */
+  /**
+   * When `check` is due. Never while the transport is not read: nothing can be heard then, and the bytes that filled the
+   * store were life. Reading again begins with a ping, at the worst.
+   */
   deadline(reading: boolean): number {
-    if (!reading) return Infinity;
+    if (!reading || this.dead) return Infinity;
     const { ping, pong } = this.timeouts;
     if (this.pingQueued === undefined) return this.quietSince + ping;
     // The wait starts when the ping left, or slow uploads die; where output is stuck, after as long again.
     return (this.pingTaken ?? this.pingQueued + pong) + pong;
   }
 
-  /** What is due at `now`. A ping to be queued is taken for queued. */
-  check(now: number, reading: boolean): "ping" | "dead" | undefined {
-    if (now < this.deadline(reading)) return undefined;
-    if (this.deaf) {
-      this.heard(now, true);
-      return undefined;
+  /** Looks at the time. True: a ping is to be queued, and counts as queued. */
+  check(now: number, reading: boolean): boolean {
+    if (now < this.deadline(reading)) return false;
+    if (this.pingQueued !== undefined) {
+      this.dead = true;
+      return false;
     }
-    if (this.pingQueued !== undefined) return "dead";
     this.pingQueued = now;
-    return "ping";
+    return true;
   }
 }

@@ -9,7 +9,6 @@ import { portableUtf8 } from "../bytes/utf8.js";
 import type { ClientRequest } from "../client.js";
 import { ClientConnection } from "../client.js";
 import type { Connection } from "../connection.js";
-import { UsageError } from "../errors.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { WebSocketUrl } from "../handshake/url.js";
 import { parseUrl } from "../handshake/url.js";
@@ -308,16 +307,12 @@ async function openTransport<Context>(
   timeout: number,
 ): Promise<Duplex> {
   if (createConnection === undefined) {
-    const where = socketPath === undefined ? { host: url.host, port: url.port } : { path: socketPath };
-    if (!url.secure) return net.connect({ ...where, allowHalfOpen: true });
-    const servername = net.isIP(url.host) === 0 ? { servername: url.host } : {};
-    const tlsDefaults = { ...servername, ALPNProtocols: ["http/1.1"] };
-    return tls.connect({
-      ...where,
-      ...tlsDefaults,
-      ...tlsOptions,
-      allowHalfOpen: true,
-    } as tls.ConnectionOptions);
+    const to = socketPath === undefined ? { host: url.host, port: url.port } : { path: socketPath };
+    if (!url.secure) return net.connect({ ...to, allowHalfOpen: true });
+    // Documented, but not in the types.
+    const halfOpen: tls.ConnectionOptions & { allowHalfOpen: boolean } = { allowHalfOpen: true };
+    const name = net.isIP(url.host) === 0 ? { servername: url.host } : {}; // RFC 6066 3: no addresses
+    return tls.connect({ ...to, ...name, ALPNProtocols: ["http/1.1"], ...tlsOptions, ...halfOpen });
   }
   const made = Promise.resolve(createConnection(url));
   let tooLate: (() => void) | undefined;

@@ -156,9 +156,11 @@ export class FrameReader {
         size = 4;
       } else if (length === 127) {
         if (at + 2 < end && (bytes[at + 2] as number) > 0x7f) return this.breaks("length-top-bit", 2); // RFC 6455 5.2
+        if (at + 8 <= end && readUint32(bytes, at + 2) === 0 && bytes[at + 6] === 0 && bytes[at + 7] === 0) {
+          return this.breaks("non-minimal-length", 7); // RFC 6455 5.2
+        }
         if (at + 10 > end) return 0;
         length = readUint32(bytes, at + 2) * 2 ** 32 + readUint32(bytes, at + 6);
-        if (length < 65536) return this.breaks("non-minimal-length", 9); // RFC 6455 5.2
         size = 10;
       }
       // RFC 6455 10.4. A length that a number cannot hold exactly is over any limit.

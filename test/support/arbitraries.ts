@@ -249,7 +249,6 @@ export const anyOptions: fc.Arbitrary<Options> = fc
       { weight: 4, arbitrary: fc.constant({}) },
       { weight: 1, arbitrary: fc.record({ message: fc.nat(200) }) },
       { weight: 1, arbitrary: fc.record({ frame: fc.nat(200), headers: fc.nat(9), head: fc.nat(600) }) },
-      { weight: 1, arbitrary: fc.record({ discard: fc.nat(100) }) },
     ),
   })
   .map((options): Options => options);

@@ -3,7 +3,10 @@ import type { HeaderList, Origins } from "../../../src/index.js";
 import { HandshakeRequest, refuseOrigin } from "../../../src/index.js";
 
 function request(origin: string | undefined, host: string, target = "/"): HandshakeRequest {
-  const headers: HeaderList = [["Host", host], ...(origin === undefined ? [] : [["Origin", origin] as const])];
+  const headers: HeaderList = [
+    ["Host", host],
+    ...(origin === undefined ? [] : [["Origin", origin] as const]),
+  ];
   return new HandshakeRequest({ method: "GET", target, headers }, []);
 }
 
@@ -11,7 +14,9 @@ const PASSES = true;
 const REFUSED = false;
 
 describe("refuseOrigin (RFC 6455 10.2): host and port only are compared", () => {
-  it.each<[name: string, origin: string | undefined, host: string, origins: Origins | undefined, passes: boolean]>([
+  it.each<
+    [name: string, origin: string | undefined, host: string, origins: Origins | undefined, passes: boolean]
+  >([
     ["no Origin: no browser sent it", undefined, "example.com", undefined, PASSES],
     ["no Origin, with a list", undefined, "example.com", ["https://a.example"], PASSES],
     ["same host, http", "http://example.com", "example.com", undefined, PASSES],
@@ -51,14 +56,32 @@ describe("refuseOrigin (RFC 6455 10.2): host and port only are compared", () => 
     ["not listed", "https://c.example", "example.com", ["https://b.example", "https://a.example"], REFUSED],
     ["listed with another scheme", "http://a.example", "example.com", ["https://a.example"], REFUSED],
     ["listed with another port", "https://a.example:1", "example.com", ["https://a.example"], REFUSED],
-    ["the list is no list of prefixes", "https://a.example.evil", "example.com", ["https://a.example"], REFUSED],
+    [
+      "the list is no list of prefixes",
+      "https://a.example.evil",
+      "example.com",
+      ["https://a.example"],
+      REFUSED,
+    ],
     ["same host beside a list", "https://example.com", "example.com", ["https://a.example"], PASSES],
     ["*", "https://evil.example", "example.com", "*", PASSES],
     ["* and null", "null", "example.com", "*", PASSES],
     ["* in a list is an origin called so", "https://evil.example", "example.com", ["*"], REFUSED],
     ["an empty list", "https://evil.example", "example.com", [], REFUSED],
-    ["a function that lets it in", "https://a.example", "example.com", (o) => o === "https://a.example", PASSES],
-    ["a function that does not", "https://b.example", "example.com", (o) => o === "https://a.example", REFUSED],
+    [
+      "a function that lets it in",
+      "https://a.example",
+      "example.com",
+      (o) => o === "https://a.example",
+      PASSES,
+    ],
+    [
+      "a function that does not",
+      "https://b.example",
+      "example.com",
+      (o) => o === "https://a.example",
+      REFUSED,
+    ],
   ])("%s", (_name, origin, host, origins, passes) => {
     const why = refuseOrigin(request(origin, host), origins);
     if (passes) {
