@@ -15,12 +15,17 @@ export class HandshakeError extends Error {
   readonly response: RejectedEvent | undefined;
 
   constructor(cause: Cause, response: RejectedEvent | undefined) {
-    const detail = cause.error instanceof Error ? `: ${cause.error.message}` : "";
+    const detail = cause.error instanceof Error ? `: ${describe(cause.error)}` : "";
     const status = response === undefined ? "" : ` (${response.status} ${response.reason})`;
     super(`${cause.message}${status}${detail} [${cause.section}]`);
     this.cause = cause;
     this.response = response;
   }
+}
+
+/** An AggregateError of the addresses tried has no message of its own on Node. */
+function describe(error: Error & { readonly code?: unknown }): string {
+  return error.message === "" ? String(error.code ?? error.name) : error.message;
 }
 
 /**

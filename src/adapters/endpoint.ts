@@ -55,7 +55,7 @@ export class Endpoint<Context = unknown> {
   private readonly options: EndpointOptions<Context>;
   private readonly settings: Settings;
   private readonly timers: Timers;
-  private closing = false;
+  private closing: Promise<void> | undefined;
   private allGone: (() => void) | undefined;
 
   /** @throws {UsageError} "bad-option" */
@@ -87,8 +87,11 @@ export class Endpoint<Context = unknown> {
   }
 
   /** Says goodbye to all, lets nobody in any more, and resolves once all are gone, the last of them by force. */
-  async close({ code = 1001, reason = "", timeout = 5000 }: CloseOptions = {}): Promise<void> {
-    this.closing = true;
+  close(options?: CloseOptions): Promise<void> {
+    return (this.closing ??= this.sendHome(options));
+  }
+
+  private async sendHome({ code = 1001, reason = "", timeout = 5000 }: CloseOptions = {}): Promise<void> {
     for (const pump of [...this.pumps]) {
       const connection = pump.connection as ServerConnection;
       if (connection.state === "open") pump.peer.close(code, reason);
@@ -120,7 +123,8 @@ export class Endpoint<Context = unknown> {
     try {
       const refused = this.refuse(request);
       const asked = refused ?? this.options.upgrade?.(request, { remoteAddress });
-      const answer = asked instanceof Promise ? await asked : asked;
+      // Any thenable: what would be a rejection must not pass for an acceptance.
+      const answer = asked !== undefined && "then" in asked ? await asked : asked;
       if (answer !== undefined && "status" in answer) {
         connection.reject(answer);
       } else {
@@ -135,7 +139,7 @@ export class Endpoint<Context = unknown> {
   }
 
   private refuse(request: HandshakeRequest): RejectOptions | undefined {
-    if (this.closing) return GOING_AWAY;
+    if (this.closing !== undefined) return GOING_AWAY;
     const { path, origins } = this.options;
     if (path !== undefined && request.path !== path) {
       return { status: 404, body: `there is no WebSocket at ${quote(request.path)}\n` }; // RFC 6455 4.2.2

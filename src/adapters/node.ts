@@ -9,6 +9,7 @@ import { portableUtf8 } from "../bytes/utf8.js";
 import type { ClientRequest } from "../client.js";
 import { ClientConnection } from "../client.js";
 import type { Connection } from "../connection.js";
+import { UsageError } from "../errors.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { WebSocketUrl } from "../handshake/url.js";
 import { parseUrl } from "../handshake/url.js";
@@ -135,7 +136,10 @@ function wire<Context>(duplex: Duplex, pump: Pump<Context>): void {
     // Not a Buffer: what an application gets is the same on every runtime.
     pump.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), owned);
   });
-  if (duplex instanceof net.Socket) duplex.setNoDelay(true);
+  if (duplex instanceof net.Socket) {
+    duplex.setNoDelay(true);
+    duplex.setTimeout(0); // an HTTP server's time-out is not ours
+  }
   if (duplex.destroyed) pump.lost();
   else pump.run();
 }
@@ -228,12 +232,19 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     options.tls === undefined
       ? net.createServer({ allowHalfOpen: true }, listener)
       : tls.createServer({ ALPNProtocols: ["http/1.1"], ...options.tls, allowHalfOpen: true }, listener);
+  // The connections that are no peers yet, or no more: TLS that was not negotiated, last bytes that are not read.
+  const sockets = new Set<net.Socket>();
+  server.on("connection", (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
   const where: ListenOptions = { port: options.port ?? 0 };
   if (options.host !== undefined) where.host = options.host;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.socketPath === undefined ? where : { path: options.socketPath }, () => {
       server.off("error", reject);
+      server.on("error", (error) => options.error?.(error, undefined)); // a connection could not be accepted
       resolve();
     });
   });
@@ -245,6 +256,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     async close(closeOptions) {
       const stopped = new Promise((resolve) => server.close(resolve));
       await endpoint.close(closeOptions);
+      for (const socket of sockets) socket.destroy();
       await stopped;
     },
   };
@@ -279,6 +291,7 @@ export async function connect<Context = unknown>(
     nodePlatform,
   );
   const { headers, subprotocols, origin, signal } = options;
+  if (!URL.canParse(String(url))) throw new UsageError("bad-url", `${String(url)} is no WebSocket URL`);
   const href = new URL(url).href; // percent-encodes, and writes other alphabets in ASCII
   const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
   signal?.throwIfAborted();
@@ -314,13 +327,13 @@ async function openTransport<Context>(
     const name = net.isIP(url.host) === 0 ? { servername: url.host } : {}; // RFC 6066 3: no addresses
     return tls.connect({ ...to, ...name, ALPNProtocols: ["http/1.1"], ...tlsOptions, ...halfOpen });
   }
-  const made = Promise.resolve(createConnection(url));
+  const made = (async () => createConnection(url))();
   let tooLate: (() => void) | undefined;
   let givenUp = false;
   const limit = new Promise<never>((_, reject) => {
     const giveUp = (error: unknown): void => {
       givenUp = true;
-      reject(new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined));
+      reject(error);
     };
     const cancel = timers.after(Math.min(timeout, 2 ** 31 - 1), () => {
       giveUp(new Error("createConnection took too long"));
@@ -343,7 +356,7 @@ async function openTransport<Context>(
   try {
     return await Promise.race([made, limit]);
   } catch (error) {
-    if (error instanceof HandshakeError) throw error;
+    signal?.throwIfAborted();
     throw new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined);
   } finally {
     tooLate?.();

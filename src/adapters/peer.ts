@@ -93,16 +93,18 @@ export class Pump<Context = unknown> {
   private blocked = false;
   private ended = false;
   private destroyed = false;
+  private inputEnded = false;
   private forgotten = false;
   private reading = true;
   private armedFor = Infinity;
   private disarm: (() => void) | undefined;
 
   // Pulling
-  private unread: Message | undefined;
+  private readonly unread: Message[] = [];
   private readonly takers: ((message: Message | undefined) => void)[] = [];
   private iterators = 0;
-  /** The application closed the connection and reads no more. */
+  private closedHere = false;
+  /** Messages go nowhere: the application closed the connection and reads no more. */
   private muted = false;
 
   private readonly awaitingDrain: ((writable: boolean) => void)[] = [];
@@ -139,6 +141,7 @@ export class Pump<Context = unknown> {
   }
 
   receiveEnd(): void {
+    this.inputEnded = true;
     this.connection.receiveEnd();
     this.run();
   }
@@ -146,7 +149,7 @@ export class Pump<Context = unknown> {
   writable(): void {
     this.blocked = false;
     this.run();
-    if (this.blocked || this.closedEvent !== undefined) return;
+    if (!this.isWritable) return;
     for (const resolve of this.awaitingDrain.splice(0)) resolve(true);
     if (this.handlers.drain !== undefined) {
       this.call(this.handlers.drain);
@@ -165,7 +168,7 @@ export class Pump<Context = unknown> {
 
   /** Whether the transport takes more at once. */
   get isWritable(): boolean {
-    return !this.blocked && this.closedEvent === undefined;
+    return !this.blocked && this.connection.state === "open";
   }
 
   get bufferedAmount(): number {
@@ -174,10 +177,10 @@ export class Pump<Context = unknown> {
 
   /** A command was given: sees that its output leaves, within this turn. */
   commanded(): void {
-    if (this.running) return;
     if (this.connection.outputSize >= FLUSH_AT) {
-      this.run();
-    } else if (!this.flushPlanned) {
+      if (this.running) this.flush();
+      else this.run();
+    } else if (!this.running && !this.flushPlanned) {
       this.flushPlanned = true;
       void Promise.resolve().then(() => {
         this.flushPlanned = false;
@@ -186,23 +189,25 @@ export class Pump<Context = unknown> {
     }
   }
 
-  /** No messages are wanted any more. */
-  mute(): void {
-    if (this.iterators > 0) return;
+  /** The application closes the connection: messages still come to those who iterate, and to nobody else. */
+  closing(): void {
+    this.closedHere = true;
+    if (this.iterators === 0 && this.handlers.message === undefined) this.mute();
+  }
+
+  private mute(): void {
     this.muted = true;
-    this.unread = undefined;
+    this.unread.length = 0;
   }
 
   terminate(): void {
-    this.muted = true;
-    this.unread = undefined;
+    this.mute();
     this.connection.transportLost(new Error("the connection was terminated here"));
     this.run();
   }
 
   drained(): Promise<boolean> {
-    if (this.closedEvent !== undefined) return Promise.resolve(false);
-    if (!this.blocked) return Promise.resolve(true);
+    if (this.isWritable || this.connection.state !== "open") return Promise.resolve(this.isWritable);
     return new Promise((resolve) => {
       this.awaitingDrain.push(resolve);
     });
@@ -220,9 +225,8 @@ export class Pump<Context = unknown> {
 
   /** The next message; undefined once there are no more. */
   take(): Promise<Message | undefined> {
-    const message = this.unread;
+    const message = this.unread.shift();
     if (message !== undefined) {
-      this.unread = undefined;
       this.run();
       return Promise.resolve(message);
     }
@@ -235,6 +239,9 @@ export class Pump<Context = unknown> {
 
   iterating(by: 1 | -1): void {
     this.iterators += by;
+    if (this.iterators > 0 || !this.closedHere) return;
+    this.mute();
+    this.run();
   }
 
   get pushes(): boolean {
@@ -252,11 +259,7 @@ export class Pump<Context = unknown> {
         this.pull();
         this.flush();
         // Taking the last output can bring the last event.
-      } while (
-        this.connection.state === "closed" &&
-        this.closedEvent === undefined &&
-        this.unread === undefined
-      );
+      } while (this.connection.state === "closed" && this.closedEvent === undefined && this.wantsEvents);
     } finally {
       this.running = false;
     }
@@ -267,8 +270,7 @@ export class Pump<Context = unknown> {
   private pull(): void {
     for (;;) {
       try {
-        // A message that nobody has read stops the rest, and in the end the sender.
-        while (this.unread === undefined) {
+        while (this.wantsEvents) {
           const event = this.connection.nextEvent();
           if (event === undefined) return;
           this.dispatch(event);
@@ -281,6 +283,11 @@ export class Pump<Context = unknown> {
     }
   }
 
+  /** A message that nobody has read stops the rest, and in the end the sender; but no longer than the transport lives. */
+  private get wantsEvents(): boolean {
+    return this.unread.length === 0 || this.destroyed || this.inputEnded;
+  }
+
   private dispatch(event: ConnectionEvent): void {
     switch (event.type) {
       case "text":
@@ -289,7 +296,7 @@ export class Pump<Context = unknown> {
         if (this.muted) return;
         if (message === undefined) {
           const taker = this.takers.shift();
-          if (taker === undefined) this.unread = event;
+          if (taker === undefined) this.unread.push(event);
           else taker(event);
           return;
         }
@@ -309,9 +316,14 @@ export class Pump<Context = unknown> {
         this.opening.rejected?.(event);
         return;
       case "pong": {
-        const key = event.payload.join();
-        this.awaitingPong.get(key)?.(event.roundTripTime);
-        this.awaitingPong.delete(key);
+        const answered = event.payload.join();
+        if (!this.awaitingPong.has(answered)) return;
+        // RFC 6455 5.5.3: a pong answers the pings before its own, too
+        for (const [key, resolve] of this.awaitingPong) {
+          this.awaitingPong.delete(key);
+          resolve(event.roundTripTime);
+          if (key === answered) return;
+        }
         return;
       }
       case "closed":
@@ -505,7 +517,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
    */
   close(code = 1000, reason = ""): boolean {
     const done = this.pump.connection.close(code, reason);
-    if (!this.pump.pushes) this.pump.mute();
+    this.pump.closing();
     this.pump.run();
     return done;
   }
