@@ -1,8 +1,9 @@
 import type { ClientConnection } from "../client.js";
 import type { RejectedEvent } from "../events.js";
 import type { Cause } from "../rules.js";
-import type { Handlers, Peer, Timers, Transport } from "./peer.js";
-import { Pump } from "./peer.js";
+import type { Handlers } from "./peer.js";
+import { Peer } from "./peer.js";
+import type { Timers, Transport } from "./pump.js";
 
 // What clients share on every runtime: a connection over a transport becomes a peer, or an error that says why not.
 
@@ -29,26 +30,26 @@ function describe(error: Error & { readonly code?: unknown }): string {
 }
 
 /**
- * Drives a client's connection over a transport. Resolves with the peer once it is open.
- * @throws {HandshakeError} where it does not come to that
+ * Drives a client's connection over a transport. `opened` resolves with the peer once it is open, and rejects with a
+ * `HandshakeError` where it does not come to that.
  */
 export function dial<Context>(
   connection: ClientConnection,
   transport: Transport,
   timers: Timers,
   handlers: Handlers<Context>,
-): { pump: Pump<Context>; opened: Promise<Peer<Context>> } {
+): { peer: Peer<Context>; opened: Promise<Peer<Context>> } {
   let response: RejectedEvent | undefined;
   let settle: { resolve: (peer: Peer<Context>) => void; reject: (error: HandshakeError) => void } | undefined;
   const opened = new Promise<Peer<Context>>((resolve, reject) => {
     settle = { resolve, reject };
   });
-  const pump: Pump<Context> = new Pump(connection, transport, timers, handlers, {
-    open: () => settle?.resolve(pump.peer),
+  const peer: Peer<Context> = new Peer(connection, transport, timers, handlers, {
+    open: () => settle?.resolve(peer),
     rejected: (event) => {
       response = event;
     },
     closed: (event) => settle?.reject(new HandshakeError(event.cause, response)), // nothing, once it was open
   });
-  return { pump, opened };
+  return { peer, opened };
 }

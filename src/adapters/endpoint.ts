@@ -1,14 +1,15 @@
 import { quote } from "../handshake/headers.js";
 import type { Origins } from "../handshake/origin.js";
 import { refuseOrigin } from "../handshake/origin.js";
-import type { HandshakeRequest } from "../handshake/request.js";
+import type { HandshakeRequest, RequestData } from "../handshake/request.js";
 import type { Platform } from "../platform.js";
 import type { AcceptOptions, RejectOptions } from "../server.js";
 import { ServerConnection } from "../server.js";
 import type { Options } from "../settings.js";
 import { Settings } from "../settings.js";
-import type { Handlers, Peer, Timers, Transport } from "./peer.js";
-import { Pump } from "./peer.js";
+import type { Handlers } from "./peer.js";
+import { Peer } from "./peer.js";
+import type { Timers, Transport } from "./pump.js";
 
 // What servers share on every runtime: who is let in, who is there, and how all are sent home.
 
@@ -50,8 +51,9 @@ export interface CloseOptions {
 export class Endpoint<Context = unknown> {
   /** The peers that are open or closing. */
   readonly peers: ReadonlySet<Peer<Context>>;
-  private readonly known = new Set<Peer<Context>>();
-  private readonly pumps = new Set<Pump<Context>>();
+  private readonly open = new Set<Peer<Context>>();
+  /** Those, and the ones whose opening handshake goes on. */
+  private readonly all = new Map<Peer<Context>, ServerConnection>();
   private readonly options: EndpointOptions<Context>;
   private readonly settings: Settings;
   private readonly timers: Timers;
@@ -60,30 +62,31 @@ export class Endpoint<Context = unknown> {
 
   /** @throws {UsageError} "bad-option" */
   constructor(options: EndpointOptions<Context>, platform: Platform, timers: Timers) {
-    this.peers = this.known;
+    this.peers = this.open;
     this.options = options;
     this.timers = timers;
     this.settings = adapterSettings(options, platform);
   }
 
-  /** A connection from its first byte, to be pumped over `transport`. */
-  begin(transport: Transport): Pump<Context> {
+  /** A connection from its first byte, or from the request that an HTTP server has read, over `transport`. */
+  begin(transport: Transport, request?: RequestData, head?: Uint8Array): Peer<Context> {
     const connection = new ServerConnection(this.settings);
-    const pump: Pump<Context> = new Pump(connection, transport, this.timers, this.options, {
-      request: (request) => {
-        void this.decide(connection, pump, request, transport.remoteAddress);
+    const peer: Peer<Context> = new Peer(connection, transport, this.timers, this.options, {
+      request: (asked) => {
+        void this.decide(connection, peer, asked);
       },
       open: () => {
-        this.known.add(pump.peer);
+        this.open.add(peer);
       },
       closed: () => {
-        this.known.delete(pump.peer);
-        this.pumps.delete(pump);
-        if (this.pumps.size === 0) this.allGone?.();
+        this.open.delete(peer);
+        this.all.delete(peer);
+        if (this.all.size === 0) this.allGone?.();
       },
     });
-    this.pumps.add(pump);
-    return pump;
+    this.all.set(peer, connection);
+    if (request !== undefined) connection.receiveRequest(request, head);
+    return peer;
   }
 
   /** Says goodbye to all, lets nobody in any more, and resolves once all are gone, the last of them by force. */
@@ -92,19 +95,18 @@ export class Endpoint<Context = unknown> {
   }
 
   private async sendHome({ code = 1001, reason = "", timeout = 5000 }: CloseOptions = {}): Promise<void> {
-    for (const pump of [...this.pumps]) {
-      const connection = pump.connection as ServerConnection;
-      if (connection.state === "open") pump.peer.close(code, reason);
-      else if (pump.peer.request === undefined) pump.terminate();
-      else if (connection.state === "connecting") {
+    for (const [peer, connection] of [...this.all]) {
+      if (connection.state !== "connecting") peer.close(code, reason);
+      else if (peer.request === undefined) peer.terminate();
+      else {
         connection.reject(GOING_AWAY);
-        pump.run();
+        peer.pump.run();
       }
     }
-    if (this.pumps.size === 0) return;
+    if (this.all.size === 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.timers.after(timeout, () => {
-        for (const pump of [...this.pumps]) pump.terminate();
+        for (const peer of [...this.all.keys()]) peer.terminate();
       });
       this.allGone = () => {
         cancel();
@@ -115,27 +117,26 @@ export class Endpoint<Context = unknown> {
 
   private async decide(
     connection: ServerConnection,
-    pump: Pump<Context>,
+    peer: Peer<Context>,
     request: HandshakeRequest,
-    remoteAddress: string | undefined,
   ): Promise<void> {
-    pump.peer.request = request;
+    peer.request = request;
     try {
-      const refused = this.refuse(request);
-      const asked = refused ?? this.options.upgrade?.(request, { remoteAddress });
+      const { remoteAddress } = peer;
+      const asked = this.refuse(request) ?? this.options.upgrade?.(request, { remoteAddress });
       // Any thenable: what would be a rejection must not pass for an acceptance.
       const answer = asked !== undefined && "then" in asked ? await asked : asked;
       if (answer !== undefined && "status" in answer) {
         connection.reject(answer);
       } else {
-        if (answer?.context !== undefined) pump.peer.context = answer.context;
+        if (answer?.context !== undefined) peer.context = answer.context;
         connection.accept(answer);
       }
     } catch (error) {
       if (connection.state === "connecting") connection.reject({ status: 500, body: "the server failed\n" });
-      this.options.error?.(error, pump.peer);
+      this.options.error?.(error, peer);
     }
-    pump.run();
+    peer.pump.run();
   }
 
   private refuse(request: HandshakeRequest): RejectOptions | undefined {

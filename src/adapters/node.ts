@@ -15,12 +15,12 @@ import type { WebSocketUrl } from "../handshake/url.js";
 import { parseUrl } from "../handshake/url.js";
 import type { Platform } from "../platform.js";
 import { causeOf } from "../rules.js";
-import type { ServerConnection } from "../server.js";
 import { dial, HandshakeError } from "./dial.js";
 import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
 import { adapterSettings, Endpoint } from "./endpoint.js";
-import type { Handlers, Timers, Transport } from "./peer.js";
-import { Peer, Pump } from "./peer.js";
+import type { Handlers } from "./peer.js";
+import { Peer } from "./peer.js";
+import type { Pump, Timers, Transport } from "./pump.js";
 
 export { HandshakeError } from "./dial.js";
 export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
@@ -117,7 +117,7 @@ class DuplexTransport implements Transport {
 }
 
 /** Wires a stream's events to a pump, and begins. */
-function wire<Context>(duplex: Duplex, pump: Pump<Context>): void {
+function wire(duplex: Duplex, pump: Pump): void {
   // A socket's chunks are fresh buffers that nobody else sees; another stream's may be anybody's.
   const owned = duplex instanceof net.Socket;
   duplex.on("error", (error) => {
@@ -153,9 +153,9 @@ export function attach<Context = unknown>(
   connection: Connection,
   handlers: Handlers<Context> = {},
 ): Peer<Context> {
-  const pump = new Pump(connection, new DuplexTransport(duplex), timers, withErrorHandler(handlers));
-  wire(duplex, pump);
-  return pump.peer;
+  const peer = new Peer(connection, new DuplexTransport(duplex), timers, withErrorHandler(handlers));
+  wire(duplex, peer.pump);
+  return peer;
 }
 
 /** A server's part on `http.Server`s that are somebody else's: hand it their `upgrade` events. */
@@ -179,17 +179,9 @@ export function upgradeEndpoint<Context = unknown>(
   return {
     peers: endpoint.peers,
     handleUpgrade(request, socket, head) {
-      const pump = endpoint.begin(new DuplexTransport(socket));
-      (pump.connection as ServerConnection).receiveRequest(
-        {
-          method: request.method ?? "",
-          target: request.url ?? "",
-          headers: pairs(request.rawHeaders),
-          httpVersion: request.httpVersion,
-        },
-        head,
-      );
-      wire(socket, pump);
+      const { method = "", url = "", rawHeaders, httpVersion } = request;
+      const data = { method, target: url, headers: pairs(rawHeaders), httpVersion };
+      wire(socket, endpoint.begin(new DuplexTransport(socket), data, head).pump);
     },
     close: (closeOptions) => endpoint.close(closeOptions),
   };
@@ -225,7 +217,7 @@ export interface Server<Context = unknown> {
 export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
   const endpoint = new Endpoint(withErrorHandler(options), nodePlatform, timers);
   const listener = (socket: net.Socket): void => {
-    wire(socket, endpoint.begin(new DuplexTransport(socket)));
+    wire(socket, endpoint.begin(new DuplexTransport(socket)).pump);
   };
   // A peer that has ended its side is still to be answered.
   const server =
@@ -296,13 +288,13 @@ export async function connect<Context = unknown>(
   const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
   signal?.throwIfAborted();
   const duplex = await openTransport(parseUrl(href), options, timeout);
-  const { pump, opened } = dial(connection, new DuplexTransport(duplex), timers, withErrorHandler(options));
+  const { peer, opened } = dial(connection, new DuplexTransport(duplex), timers, withErrorHandler(options));
   const abort = (): void => {
-    pump.terminate();
+    peer.terminate();
   };
   signal?.addEventListener("abort", abort, { once: true });
   if (signal?.aborted === true) abort();
-  wire(duplex, pump);
+  wire(duplex, peer.pump);
   try {
     return await opened;
   } catch (error) {

@@ -1,0 +1,217 @@
+import type { Connection } from "../connection.js";
+import type { ConnectionEvent } from "../events.js";
+
+// The loop that drives a connection on every runtime. It knows none: what is below comes in as a `Transport`, and time as
+// `Timers`; what is above as a `Sink`.
+
+/** What moves the bytes. It calls back into the `Pump`: `receive`, `receiveEnd`, `writable`, `lost`. */
+export interface Transport {
+  /** Queues chunks, in order. False: take no more output until the transport is writable again, and say so then. */
+  write(chunks: readonly Uint8Array[]): boolean;
+  /** Bytes queued here and not handed to the system. */
+  readonly pending: number;
+  /** Ends the write side once all is written, and goes on reading. */
+  end(): void;
+  /** Gives everything up at once. */
+  destroy(): void;
+  /** Reads, or stops reading. */
+  read(on: boolean): void;
+  /** Who is at the other end, where it is known. */
+  readonly remoteAddress?: string | undefined;
+}
+
+/** The host's timers. */
+export interface Timers {
+  /** The clock that the connection was given. */
+  now(): number;
+  /** Calls `run` once, after so many milliseconds; returns what takes it back. It must not keep a process alive. */
+  after(milliseconds: number, run: () => void): () => void;
+}
+
+/** Where events go. What it throws closes the connection with 1011, and is reported to `failed`. */
+export interface Sink {
+  /** Whether to go on with the next event. While not, the rest waits, and in the end the sender. */
+  readonly wantsEvents: boolean;
+  event(event: ConnectionEvent): void;
+  /** The transport was full, and takes more now. */
+  writable(): void;
+  failed(error: unknown): void;
+}
+
+/** Output is written at once past this many bytes, else once per turn. */
+const FLUSH_AT = 65536;
+
+/** The longest delay that timers know; a longer one fires at once. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+/** How long a closed connection's last bytes may take to leave, in milliseconds. */
+const LAST_WRITE_TIMEOUT = 10_000;
+
+/** Drives a connection over a transport: events up, output down, time in. */
+export class Pump {
+  readonly connection: Connection;
+  readonly transport: Transport;
+  /** True once the transport brings nothing more: it ended or is gone. */
+  inputOver = false;
+  private readonly timers: Timers;
+  private readonly sink: Sink;
+  /** Guards against re-entry: commands given inside of a turn are carried out by it. */
+  private running = false;
+  private runPlanned = false;
+  /** The transport takes no more until it is writable. */
+  private blocked = false;
+  private ended = false;
+  private destroyed = false;
+  private forgotten = false;
+  private reading = true;
+  private armedFor = Infinity;
+  private disarm: (() => void) | undefined;
+
+  constructor(connection: Connection, transport: Transport, timers: Timers, sink: Sink) {
+    this.connection = connection;
+    this.transport = transport;
+    this.timers = timers;
+    this.sink = sink;
+  }
+
+  // From the transport
+
+  receive(bytes: Uint8Array, owned: boolean): void {
+    this.connection.receive(bytes, owned);
+    this.run();
+  }
+
+  receiveEnd(): void {
+    this.inputOver = true;
+    this.connection.receiveEnd();
+    this.run();
+  }
+
+  writable(): void {
+    const wasBlocked = this.blocked;
+    this.blocked = false;
+    this.run();
+    if (wasBlocked && this.isWritable) this.sink.writable();
+  }
+
+  /** The transport is gone; harmless where that was known. */
+  lost(error?: unknown): void {
+    this.inputOver = this.destroyed = true;
+    this.connection.transportLost(error);
+    this.run();
+  }
+
+  // From above
+
+  /** Whether messages can be sent and leave at once. */
+  get isWritable(): boolean {
+    return !this.blocked && this.connection.state === "open";
+  }
+
+  get bufferedAmount(): number {
+    return this.connection.outputSize + this.transport.pending;
+  }
+
+  /** A command was given: sees that its output leaves, within this turn. */
+  commanded(): void {
+    if (this.connection.outputSize >= FLUSH_AT) {
+      if (this.running) this.flush();
+      else this.run();
+    } else if (!this.running && !this.runPlanned) {
+      this.runPlanned = true;
+      void Promise.resolve().then(() => {
+        this.runPlanned = false;
+        this.run();
+      });
+    }
+  }
+
+  /** One turn: events, output, what becomes of the transport, the timer. */
+  run(): void {
+    if (this.running) return;
+    this.running = true;
+    try {
+      this.pull();
+      this.flush();
+      if (this.connection.state === "closed") this.pull(); // taking the last output brings the last event
+    } finally {
+      this.running = false;
+    }
+    this.steer();
+    this.arm();
+  }
+
+  private pull(): void {
+    for (;;) {
+      try {
+        while (this.sink.wantsEvents) {
+          const event = this.connection.nextEvent();
+          if (event === undefined) return;
+          this.sink.event(event);
+          if (this.connection.outputSize >= FLUSH_AT) this.flush();
+        }
+        return;
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+  }
+
+  /** What is above failed: the peer is told 1011. */
+  fail(error: unknown): void {
+    if (this.connection.state === "open") this.connection.close(1011, "internal error");
+    this.sink.failed(error);
+  }
+
+  private flush(): void {
+    if (this.blocked) return;
+    const chunks = this.connection.takeOutput();
+    if (chunks !== undefined && !this.destroyed) this.blocked = !this.transport.write(chunks);
+  }
+
+  private steer(): void {
+    const { connection, transport } = this;
+    if (this.destroyed) return;
+    if (connection.transport === "destroy") {
+      this.inputOver = this.destroyed = true;
+      transport.destroy();
+      return;
+    }
+    if (connection.transport === "end" && !this.ended && connection.outputSize === 0) {
+      this.ended = true;
+      transport.end();
+    }
+    const closed = connection.state === "closed";
+    if (closed && !this.forgotten) {
+      this.forgotten = true;
+      // The connection has no deadline any more; what the transport still holds of it has one.
+      if (transport.pending > 0) {
+        this.timers.after(LAST_WRITE_TIMEOUT, () => {
+          transport.destroy();
+        });
+      }
+    }
+    const reading = connection.wantsInput || closed;
+    if (reading !== this.reading) {
+      this.reading = reading;
+      transport.read(reading);
+    }
+  }
+
+  private arm(): void {
+    const deadline = this.connection.deadline ?? Infinity;
+    if (deadline === Infinity) {
+      if (this.connection.state === "closed") this.disarm?.();
+      return; // else the timer that is set finds nothing due
+    }
+    if (deadline >= this.armedFor) return; // the timer that is set will see
+    this.disarm?.();
+    this.armedFor = deadline;
+    const delay = Math.min(Math.max(Math.ceil(deadline - this.timers.now()), 0), MAX_DELAY);
+    this.disarm = this.timers.after(delay, () => {
+      this.armedFor = Infinity;
+      this.connection.handleTimeout();
+      this.run();
+    });
+  }
+}
