@@ -6,6 +6,8 @@ export default defineConfig({
   target: "es2022",
   platform: "neutral",
   external: [/^node:/],
+  // tsup takes "node:" off by default; Deno and bundlers want it.
+  removeNodeProtocol: false,
   dts: true,
   clean: true,
   treeshake: true,

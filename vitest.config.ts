@@ -6,6 +6,7 @@ export default defineConfig({
     testTimeout: 30_000,
     coverage: {
       provider: "v8",
+      reporter: ["text"],
       include: ["src/**"],
       exclude: ["src/adapters/**", "src/testing/**"],
     },

@@ -58,7 +58,7 @@ export class ClientConnection extends Connection {
       method,
     } = typeof request === "string" ? { url: request } : request;
     const { secure, authority, target } = parseUrl(url);
-    if (!areSubprotocols(subprotocols)) {
+    if (!Array.isArray(subprotocols) || !areSubprotocols(subprotocols)) {
       throw new UsageError(
         "bad-subprotocol",
         `subprotocols must be distinct tokens (RFC 6455 4.1), not ${quote(subprotocols)}`,
@@ -129,7 +129,7 @@ export class ClientConnection extends Connection {
     const { reader, response } = this.body;
     if (!reader.done && input.ended) reader.end(this.transport !== "destroy");
     if (!reader.done) return undefined;
-    return this.rejected(response, reader.body, reader.complete);
+    return this.rejected(response, reader.take(), reader.complete);
   }
 
   /** Opens the connection, fails it, or has the body of a rejection read. */

@@ -2,6 +2,7 @@ import type { Timeouts } from "./settings.js";
 
 // The life of a connection as tables. The code runs on them, the diagram in docs/closing.md is drawn from them.
 
+/** Which side of the connection one is: a client masks, a server does not. */
 export type Role = "client" | "server";
 
 /** Where a connection stands. */
@@ -101,15 +102,3 @@ export function phaseAfter(phase: Phase, signal: Signal, role: Role): Phase {
   if (to === undefined) return phase;
   return PHASES[typeof to === "string" ? to : to[role]];
 }
-
-/** Whether a close code may be on the wire, in either direction (RFC 6455 7.4 and the registry that it founds). */
-export function isCloseCode(code: number): boolean {
-  return (
-    Number.isInteger(code) &&
-    ((code >= 1000 && code <= 1014 && (code <= 1003 || code >= 1007)) || (code >= 3000 && code <= 4999))
-  );
-}
-
-/** Reported for a Close without a code, and for none at all (RFC 6455 7.4.1). */
-export const NO_STATUS = 1005;
-export const ABNORMAL = 1006;

@@ -1,19 +1,18 @@
 import { Input } from "./bytes/input.js";
 import { Output } from "./bytes/output.js";
-import { checkUtf8, portableUtf8 } from "./bytes/utf8.js";
 import type { Phase, Role, Signal } from "./closing.js";
-import { ABNORMAL, isCloseCode, NO_STATUS, phaseAfter, PHASES } from "./closing.js";
-import { requireBytes, requireString, UsageError } from "./errors.js";
+import { phaseAfter, PHASES } from "./closing.js";
+import { requireBytes, UsageError } from "./errors.js";
 import type { ClosedEvent, ClosingEvent, ConnectionEvent, OpenEvent, PongEvent } from "./events.js";
-import { BinaryEvent, TextEvent } from "./events.js";
-import { BINARY, CLOSE, CONTINUATION, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, TEXT } from "./frame/header.js";
-import { FrameReader } from "./frame/reader.js";
+import { BINARY, CLOSE, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, TEXT } from "./frame/header.js";
+import type { FrameReader } from "./frame/reader.js";
 import { FrameWriter } from "./frame/writer.js";
-import { BytesAssembly, TextAssembly } from "./message/assembly.js";
-import type { PreparedMessage } from "./message/prepared.js";
+import type { Close } from "./message/close.js";
+import { ABNORMAL, decodeClose, encodeClose, NO_STATUS, requireClose } from "./message/close.js";
+import { PreparedMessage } from "./message/prepared.js";
+import { MessageReader } from "./message/reader.js";
 import { requireUtf8 } from "./message/text.js";
 import { MessageWriter } from "./message/writer.js";
-import type { Utf8 } from "./platform.js";
 import type { Cause, Rule, RuleName } from "./rules.js";
 import { causeOf, RULES } from "./rules.js";
 import type { Options } from "./settings.js";
@@ -25,9 +24,6 @@ const MAX_WAITING_PONGS = 64;
 
 /** How many pings are remembered for their round-trip time. */
 const MAX_PINGS_OUT = 16;
-
-/** The longest close reason in bytes: a control frame's payload without the code (RFC 6455 5.5.1). */
-const MAX_REASON = MAX_CONTROL_PAYLOAD - 2;
 
 /**
  * One side of a WebSocket connection, from the bytes that arrived to events, and from commands to the bytes to send. It
@@ -49,26 +45,28 @@ export class Connection {
   protected phase: Phase;
   /** What the clock said when it was last read; 0 without one. */
   private now = 0;
+  /** Whether time may have passed since: events are parsed without a look at the clock. */
+  private clockIsOld = false;
   /** When the phase's time is over. */
   private phaseDeadline = Infinity;
+  /** Whether the phase began by an old clock: its time begins anew with the next look. */
+  private timerIsOld = false;
   private level: "keep" | "end" | "destroy" = "keep";
   /** Events that did not come out of parsing. */
   private readonly waiting: ConnectionEvent[] = [];
   private cause: Cause | undefined;
   private closedTold = false;
+  /** The phase in which output was last taken. */
+  private takenIn: Phase | undefined;
   private discarded = 0;
 
   // What is open. The reader comes with the first byte.
-  private reader: FrameReader | undefined;
+  private reader: MessageReader | undefined;
   private readonly writer: FrameWriter;
   private keepalive: Keepalive | undefined;
-  /** The opcode of the message being read. */
-  private messageOpcode = BINARY;
-  private textAssembly: TextAssembly | undefined;
-  private bytesAssembly: BytesAssembly | undefined;
   private messageWriter: MessageWriter | undefined;
-  private closeReceived: { readonly code: number; readonly reason: string } | undefined;
-  private closeSent: { readonly code: number; readonly reason: string } | undefined;
+  private closeReceived: Close | undefined;
+  private closeSent: Close | undefined;
   private waitingPongs = 0;
   /** The payload of the latest ping that is not answered yet, as too many pongs wait. */
   private latestPing: Uint8Array | undefined;
@@ -106,7 +104,7 @@ export class Connection {
   // Looking
 
   get state(): "connecting" | "open" | "closing" | "closed" {
-    return this.level === "destroy" && this.phase.state === "open" ? "closing" : this.phase.state;
+    return this.level === "destroy" && this.phase !== PHASES.closed ? "closing" : this.phase.state;
   }
 
   /**
@@ -148,6 +146,7 @@ export class Connection {
     requireBytes(bytes, "what is received");
     if (this.phase === PHASES.closed || this.level === "destroy") return;
     if (this.input.ended) throw new UsageError("bad-state", "bytes cannot be received after receiveEnd()");
+    if (bytes.length === 0) return;
     this.readClock();
     if (this.phase.input === "discard") {
       this.discard(bytes.length);
@@ -188,6 +187,7 @@ export class Connection {
   /** The next event; undefined: bytes are needed, or an answer to a request. Whatever the peer sent, it does not throw. */
   nextEvent(): ConnectionEvent | undefined {
     if (this.waiting.length > 0) return this.waiting.shift();
+    this.clockIsOld = true;
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
       if (event !== undefined) return event;
@@ -206,8 +206,12 @@ export class Connection {
    * copy them, but do not transfer their buffers.
    */
   takeOutput(): readonly Uint8Array[] | undefined {
-    if (this.output.size === 0) return undefined;
+    if (this.output.size === 0) {
+      if (this.timerIsOld) this.readClock();
+      return undefined;
+    }
     this.readClock();
+    this.takenIn = this.phase;
     this.answerLatestPing();
     this.waitingPongs = 0;
     this.pings?.forEach((ping) => (ping.takenAt ??= this.now));
@@ -251,9 +255,12 @@ export class Connection {
   /**
    * Sends a message that was framed for many.
    * @returns false where it is too late, and nothing is sent
-   * @throws {UsageError} "bad-state" before `open` and inside a fragmented message
+   * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside a fragmented message
    */
   sendPrepared(message: PreparedMessage): boolean {
+    if (!(message instanceof PreparedMessage)) {
+      throw new UsageError("bad-argument", "sendPrepared() takes a PreparedMessage");
+    }
     if (!this.maySend()) return false;
     if (this.role === "server") this.writer.writeFramed(message.frame);
     else this.writer.writeBytes(FIN | (message.type === "text" ? TEXT : BINARY), message.payload);
@@ -308,13 +315,7 @@ export class Connection {
    * a code, over 123 bytes of UTF-8, or with CR, LF or NUL in it
    */
   close(code?: number, reason = ""): boolean {
-    if (code !== undefined && !isCloseCode(code)) {
-      throw new UsageError(
-        "bad-close-code",
-        `${String(code)} may not be sent: use 1000, a code from 1001 to 1014 but 1004 to 1006, or one from 3000 to 4999`,
-      );
-    }
-    checkReason(code, reason);
+    requireClose(code, reason);
     this.readClock();
     if (this.level === "destroy") return false;
     if (this.phase.state === "connecting") {
@@ -325,7 +326,7 @@ export class Connection {
     }
     if (!this.maySendControl()) return false;
     this.blame(causeOf("local", "closed"));
-    this.sendClose(code, reason);
+    this.sendClose({ code: code ?? NO_STATUS, reason });
     this.step("closeSent");
     return true;
   }
@@ -368,7 +369,7 @@ export class Connection {
     const cause = causeOf("peer", rule, offset);
     this.blame(cause);
     const opening = this.phase.state === "connecting"; // no Close can be sent yet, and the code may be an HTTP status
-    if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose(code, says);
+    if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose({ code, reason: says });
     this.step("failed");
     return { type: "closing", code: opening ? ABNORMAL : code, reason: says, cause };
   }
@@ -384,7 +385,7 @@ export class Connection {
       if (!this.settings.halfClose) this.level = "destroy";
     }
     if (phase.input === "discard" || phase.input === "none") {
-      this.reader = this.textAssembly = this.bytesAssembly = undefined;
+      this.reader = undefined;
       this.messageWriter?.detach();
       this.messageWriter = this.pings = this.keepalive = this.latestPing = undefined;
     }
@@ -410,7 +411,10 @@ export class Connection {
   /** @internal */
   protected readClock(): void {
     const { clock } = this.settings.platform;
-    if (clock !== undefined) this.now = clock();
+    if (clock === undefined) return;
+    this.now = clock();
+    this.clockIsOld = false;
+    if (this.timerIsOld) this.startTimer();
   }
 
   // Time
@@ -418,6 +422,7 @@ export class Connection {
   private startTimer(): void {
     const { platform, timeouts } = this.settings;
     const { timer } = this.phase;
+    this.timerIsOld = this.clockIsOld;
     this.phaseDeadline =
       timer === undefined || platform.clock === undefined ? Infinity : this.now + timeouts[timer];
   }
@@ -448,7 +453,7 @@ export class Connection {
       }
       if (this.waiting.length > 0) return this.waiting.shift();
       if (phase === PHASES.ended) {
-        if (this.output.size > 0) return undefined;
+        if (this.output.size > 0 || this.lingers) return undefined;
         this.step("drained");
       } else if (this.phase === phase) {
         if (this.keepalive?.dead === true) return this.fail("pong-timeout");
@@ -459,10 +464,15 @@ export class Connection {
         if (phase === PHASES.deciding || !this.input.ended) return undefined;
         if (phase.input === "frames") this.blame(causeOf("peer", "no-close", this.input.offset));
         if (phase.input === "head") this.blame(causeOf("peer", "no-handshake", this.input.offset));
-        if (this.level === "destroy") this.phase = PHASES.closed;
-        else this.step("peerEnded");
+        this.step(this.level === "destroy" ? "destroyed" : "peerEnded");
       }
     }
+  }
+
+  /** Whether what was taken is given time to be written: the transport can only be destroyed, and that drops it. */
+  private get lingers(): boolean {
+    const { halfClose, platform } = this.settings;
+    return !halfClose && platform.clock !== undefined && !this.clean && this.takenIn?.transport === "end";
   }
 
   /** Whether to go at once in place of an end: the transport cannot be half closed, and no clock says how long to wait. */
@@ -473,104 +483,29 @@ export class Connection {
 
   private nextFrameEvent(): ConnectionEvent | undefined {
     const reader = (this.reader ??= this.createReader());
-    for (;;) {
-      const read = reader.next();
-      if (read === undefined) return undefined;
-      if (read === "fault") return this.fail(reader.fault as RuleName, reader.faultOffset);
-      const { opcode } = reader;
-      if (opcode >= CLOSE) return this.readControl(reader);
-      const final = reader.fin && reader.last;
-      if (reader.first && opcode !== CONTINUATION) {
-        // Most messages are one frame that lies in one chunk.
-        if (final) return opcode === TEXT ? this.readWholeText(reader) : wholeBinary(reader);
-        this.messageOpcode = opcode;
-      }
-      const event =
-        this.messageOpcode === TEXT ? this.readText(reader, final) : this.readBinary(reader, final);
-      if (event !== undefined) return event;
-    }
+    const read = reader.next();
+    if (read === "control") return this.readControl(reader.frames);
+    if (read === "fault") return this.fail(reader.fault as RuleName, reader.faultOffset);
+    return read;
   }
 
-  private createReader(): FrameReader {
-    const { limits, platform } = this.settings;
-    return new FrameReader({
+  private createReader(): MessageReader {
+    const { limits, platform, streaming, text } = this.settings;
+    return new MessageReader({
       masked: this.role === "server",
       maxFrameSize: limits.frame,
       maxMessageSize: limits.message,
       mask: platform.mask,
+      utf8: platform.utf8,
       input: this.input,
+      streaming,
+      text,
     });
   }
 
-  private get utf8(): Utf8 {
-    return this.settings.platform.utf8 ?? portableUtf8;
-  }
-
-  private readWholeText(reader: FrameReader): ConnectionEvent | undefined {
-    const { bytes, start, end } = reader;
-    if (this.settings.text === "string") {
-      const text = this.utf8.decode(bytes, start, end);
-      if (text !== undefined) return new TextEvent(text, undefined, true);
-    } else if (checkUtf8(0, bytes, start, end) === 0) {
-      return new TextEvent(undefined, bytes.subarray(start, end), true);
-    }
-    return this.readText(reader, true); // which finds the byte at fault
-  }
-
-  /** A text that is not over, not in one piece, or not UTF-8. */
-  private readText(reader: FrameReader, final: boolean): ConnectionEvent | undefined {
-    const { bytes, start, end } = reader;
-    const { streaming } = this.settings;
-    const assembly = (this.textAssembly ??= new TextAssembly(
-      this.settings.text === "string" ? this.utf8 : undefined,
-    ));
-    const total = reader.fin ? assembly.size + (end - start) + reader.missing : Infinity;
-    let wrong = assembly.append(bytes, start, end, total);
-    if (wrong < 0 && final && !assembly.whole) wrong = end;
-    if (wrong >= 0) {
-      // With streaming, what was right comes first, however the bytes were cut.
-      const piece = streaming ? this.takeText(assembly, false) : undefined;
-      const closing = this.fail("invalid-utf8", reader.offset + wrong - start); // RFC 6455 8.1
-      if (piece === undefined) return closing;
-      this.waiting.push(closing);
-      return piece;
-    }
-    if (!final && !streaming) return undefined;
-    if (final) this.textAssembly = undefined;
-    return this.takeText(assembly, final);
-  }
-
-  /** What is whole of a text; undefined where there is nothing to tell. */
-  private takeText(assembly: TextAssembly, final: boolean): TextEvent | undefined {
-    if (this.settings.text === "string") {
-      const text = assembly.takeText();
-      return text === "" && !final ? undefined : new TextEvent(text, undefined, final);
-    }
-    const payload = assembly.takeBytes();
-    return payload.length === 0 && !final ? undefined : new TextEvent(undefined, payload, final);
-  }
-
-  /** A binary message that is not over, or not in one piece. */
-  private readBinary(reader: FrameReader, final: boolean): ConnectionEvent | undefined {
-    const { bytes, start, end } = reader;
-    if (this.settings.streaming)
-      return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
-    const assembly = (this.bytesAssembly ??= new BytesAssembly());
-    assembly.append(
-      bytes,
-      start,
-      end,
-      reader.fin ? assembly.size + (end - start) + reader.missing : Infinity,
-    );
-    if (!final) return undefined;
-    this.bytesAssembly = undefined;
-    const payload = assembly.take();
-    return new BinaryEvent(payload, 0, payload.length, true);
-  }
-
-  private readControl(reader: FrameReader): ConnectionEvent {
-    const { opcode, offset } = reader;
-    const payload = reader.bytes.subarray(reader.start, reader.end);
+  private readControl(frame: FrameReader): ConnectionEvent {
+    const { opcode, offset } = frame;
+    const payload = frame.bytes.subarray(frame.start, frame.end);
     if (opcode === CLOSE) return this.readClose(payload, offset);
     if (opcode === PONG) return this.readPong(payload);
     // RFC 6455 5.5.2: answered as soon as may be, inside a message too, but not after our Close.
@@ -588,34 +523,25 @@ export class Connection {
   private readPong(payload: Uint8Array): PongEvent {
     // A pong answers the ping whose payload it has, and those before it (RFC 6455 5.5.3).
     const { pings } = this;
-    const index = pings?.findIndex((ping) => isSame(ping.payload, payload)) ?? -1;
+    const index =
+      pings?.findIndex((ping) => ping.takenAt !== undefined && isSame(ping.payload, payload)) ?? -1;
     const takenAt = pings?.splice(0, index + 1)[index]?.takenAt;
     const timed = takenAt !== undefined && this.settings.platform.clock !== undefined;
     return { type: "pong", payload, roundTripTime: timed ? this.now - takenAt : undefined };
   }
 
   private readClose(payload: Uint8Array, offset: number): ClosingEvent {
-    let code = NO_STATUS; // RFC 6455 7.1.5
-    let reason = "";
-    if (payload.length > 0) {
-      code = ((payload[0] as number) << 8) | (payload[1] as number);
-      if (!isCloseCode(code)) return this.fail("close-code", offset);
-      const text = this.utf8.decode(payload, 2, payload.length);
-      if (text === undefined) {
-        const state = checkUtf8(0, payload, 2, payload.length);
-        return this.fail("close-reason", offset + (state < 0 ? ~state : payload.length));
-      }
-      reason = text;
-    }
-    this.closeReceived = { code, reason };
+    const close = decodeClose(payload);
+    if ("rule" in close) return this.fail(close.rule, offset + close.index);
+    this.closeReceived = close;
     const cause = causeOf("peer", "closed", offset);
     if (this.phase === PHASES.open) {
       this.blame(cause);
       // RFC 6455 5.5.1: the answer has the code that was received.
-      if (this.level !== "destroy") this.sendClose(code === NO_STATUS ? undefined : code, "");
+      if (this.level !== "destroy") this.sendClose({ code: close.code, reason: "" });
     }
     this.step("closeReceived");
-    return { type: "closing", code, reason, cause };
+    return { type: "closing", code: close.code, reason: close.reason, cause };
   }
 
   // Closing
@@ -630,18 +556,12 @@ export class Connection {
     return { type: "closed", code, reason, clean: this.clean, sent: this.closeSent, cause };
   }
 
-  private sendClose(code: number | undefined, reason: string): void {
-    const payload = new Uint8Array(code === undefined ? 0 : 2 + this.utf8.byteLength(reason));
-    if (code !== undefined) {
-      payload[0] = code >> 8;
-      payload[1] = code;
-      this.utf8.encodeInto(reason, payload, 2);
-    }
+  private sendClose(close: Close): void {
     this.messageWriter?.detach();
     this.messageWriter = undefined;
     this.answerLatestPing(); // nothing follows a Close (RFC 6455 5.5.1)
-    this.writer.writeBytes(FIN | CLOSE, payload);
-    this.closeSent = { code: code ?? NO_STATUS, reason };
+    this.writer.writeBytes(FIN | CLOSE, encodeClose(close));
+    this.closeSent = close;
   }
 
   private answerLatestPing(): void {
@@ -685,32 +605,12 @@ export class Connection {
 
 const NO_BYTES = new Uint8Array(0);
 
-function wholeBinary(reader: FrameReader): BinaryEvent {
-  return new BinaryEvent(reader.bytes, reader.start, reader.end, true);
-}
-
 function requireControlPayload(payload: unknown): asserts payload is Uint8Array {
   requireBytes(payload, "a control frame's payload");
   if (payload.length > MAX_CONTROL_PAYLOAD) {
     throw new UsageError(
       "payload-too-long",
       `a control frame's payload has at most 125 bytes (RFC 6455 5.5), not ${payload.length}`,
-    );
-  }
-}
-
-function checkReason(code: number | undefined, reason: string): void {
-  requireString(reason, "a close reason");
-  if (reason === "") return;
-  if (code === undefined)
-    throw new UsageError("bad-reason", "a close reason needs a code before it: try 1000");
-  // eslint-disable-next-line no-control-regex
-  if (/[\r\n\0]/.test(reason)) throw new UsageError("bad-reason", "a close reason may hold no CR, LF or NUL");
-  const length = portableUtf8.byteLength(reason);
-  if (length > MAX_REASON) {
-    throw new UsageError(
-      "bad-reason",
-      `a close reason has at most 123 bytes of UTF-8 (RFC 6455 5.5), not ${length}`,
     );
   }
 }

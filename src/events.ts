@@ -1,7 +1,7 @@
-import { portableUtf8 } from "./bytes/utf8.js";
 import type { Agreement } from "./handshake/extensions.js";
 import type { HeaderList } from "./handshake/headers.js";
 import type { HandshakeRequest } from "./handshake/request.js";
+import type { BinaryEvent, TextEvent } from "./message/events.js";
 import type { Cause } from "./rules.js";
 
 /** What a connection has to tell, one at a time, from `nextEvent()`; told apart by `type`. */
@@ -44,84 +44,6 @@ export interface RejectedEvent {
   readonly body: Uint8Array;
   /** False where the body is cut: at the limit, at the deadline, by the end of the stream. */
   readonly complete: boolean;
-}
-
-/** A text message, or with `streaming` a piece of one. */
-export class TextEvent {
-  readonly type = "text";
-  /** False where more of the message follows, which only `streaming` does. */
-  readonly final: boolean;
-  private decoded: string | undefined;
-  private encoded: Uint8Array | undefined;
-
-  /** One of `text` and `payload` is given. */
-  constructor(text: string | undefined, payload: Uint8Array | undefined, final: boolean) {
-    this.decoded = text;
-    this.encoded = payload;
-    this.final = final;
-  }
-
-  /** The text. With `text: "bytes"` it is decoded when it is asked for. */
-  get text(): string {
-    if (this.decoded === undefined) {
-      const bytes = this.encoded as Uint8Array;
-      this.decoded = portableUtf8.decode(bytes, 0, bytes.length) as string; // it was checked
-    }
-    return this.decoded;
-  }
-
-  /** The text in UTF-8. Without `text: "bytes"` it is encoded when it is asked for. */
-  get payload(): Uint8Array {
-    if (this.encoded === undefined) {
-      const text = this.decoded as string;
-      this.encoded = new Uint8Array(portableUtf8.byteLength(text));
-      portableUtf8.encodeInto(text, this.encoded, 0);
-    }
-    return this.encoded;
-  }
-
-  /** What a peer's `send` takes to send the same: the text. */
-  get data(): string {
-    return this.text;
-  }
-}
-
-/** A binary message, or with `streaming` a piece of one. */
-export class BinaryEvent {
-  readonly type = "binary";
-  /** False where more of the message follows, which only `streaming` does. */
-  readonly final: boolean;
-  private bytes: Uint8Array;
-  private start: number;
-  private end: number;
-
-  /** The payload is `bytes[start, end)`. */
-  constructor(bytes: Uint8Array, start: number, end: number, final: boolean) {
-    this.bytes = bytes;
-    this.start = start;
-    this.end = end;
-    this.final = final;
-  }
-
-  /** The bytes; the reader's for ever. The view is made when it is asked for. */
-  get payload(): Uint8Array {
-    if (this.end - this.start !== this.bytes.length) {
-      this.bytes = this.bytes.subarray(this.start, this.end);
-      this.start = 0;
-      this.end = this.bytes.length;
-    }
-    return this.bytes;
-  }
-
-  /** How many bytes the payload has. */
-  get size(): number {
-    return this.end - this.start;
-  }
-
-  /** What a peer's `send` takes to send the same: the bytes. */
-  get data(): Uint8Array {
-    return this.payload;
-  }
 }
 
 /** The peer sent a ping; the pong is queued already (RFC 6455 5.5.2). */

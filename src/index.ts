@@ -13,9 +13,9 @@ export type {
   RejectedEvent,
   RequestEvent,
 } from "./events.js";
-export { BinaryEvent, TextEvent } from "./events.js";
+export { BinaryEvent, TextEvent } from "./message/events.js";
 export type { Role } from "./closing.js";
-export { isCloseCode } from "./closing.js";
+export { isCloseCode } from "./message/close.js";
 export type { UsageCode } from "./errors.js";
 export { UsageError } from "./errors.js";
 export type { Limits, Options, Timeouts } from "./settings.js";

@@ -1,6 +1,7 @@
 /**
  * Everything that a connection takes from the outside, in one object. The core reads no clock and no random device
- * of its own: the same bytes, calls, clock and entropy give the same events and the same output.
+ * of its own: the same bytes, calls, clock and entropy give the same events and the same output. The functions are called
+ * without a `this`.
  */
 export interface Platform {
   /**

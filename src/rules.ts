@@ -166,6 +166,7 @@ export const RULES = {
   "transport-lost": { section: "RFC 6455 7.1.5", code: 1006, says: "the transport was lost" },
 } as const;
 
+/** The name of a rule, as `cause.rule` has it. */
 export type RuleName = keyof typeof RULES;
 
 /** Why a connection ended. */

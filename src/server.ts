@@ -1,7 +1,7 @@
 import { portableUtf8 } from "./bytes/utf8.js";
-import { ABNORMAL, PHASES } from "./closing.js";
+import { PHASES } from "./closing.js";
 import { Connection } from "./connection.js";
-import { UsageError } from "./errors.js";
+import { requireBytes, UsageError } from "./errors.js";
 import type { ClosingEvent, ConnectionEvent } from "./events.js";
 import { formatHead, HeadParser, judgeRequestLine } from "./handshake/head.js";
 import type { HeaderInput } from "./handshake/headers.js";
@@ -15,10 +15,12 @@ import {
   refusal,
 } from "./handshake/negotiation.js";
 import type { RequestData } from "./handshake/request.js";
+import { ABNORMAL } from "./message/close.js";
 import type { RuleName } from "./rules.js";
 import { causeOf, RULES } from "./rules.js";
 import type { Options, Settings } from "./settings.js";
 
+/** How to accept a request. */
 export interface AcceptOptions {
   /** One of the subprotocols that the request offers. Default none. */
   readonly subprotocol?: string | undefined;
@@ -26,6 +28,7 @@ export interface AcceptOptions {
   readonly headers?: HeaderInput | undefined;
 }
 
+/** How to reject a request. */
 export interface RejectOptions {
   /** From 300 to 599. */
   readonly status: number;
@@ -57,6 +60,7 @@ export class ServerConnection extends Connection {
    * @throws {UsageError} "bad-state" once there is a request, or bytes of one
    */
   receiveRequest(request: RequestData, head?: Uint8Array): void {
+    if (head !== undefined) requireBytes(head, "what was read past the head");
     if (this.state === "closing" || this.state === "closed") return;
     const hasBytes = this.parser !== undefined || (this.settings.http === "1.1" && this.input.size > 0);
     if (this.phase !== PHASES.head || hasBytes) {
@@ -189,7 +193,7 @@ export class ServerConnection extends Connection {
       // RFC 9110 7.8: Upgrade goes with a Connection option of its name.
       const upgrade = headerValues(headers, "upgrade").length > 0;
       headers.push(["Connection", upgrade ? "Upgrade, close" : "close"]);
-      const hasBody = status !== 204 && status !== 304;
+      const hasBody = status !== 304; // RFC 9110 15.4.5
       if (hasBody) headers.push(["Content-Length", String(body.length)]);
       this.respond({ ...response, headers });
       if (hasBody) this.output.copy(body);

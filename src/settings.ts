@@ -28,7 +28,7 @@ export interface Options {
 
 /** What a peer may make us keep or read, at the most. */
 export interface Limits {
-  /** A message's payload in bytes, its fragments added up. Default 16 MiB. */
+  /** A message's payload in bytes, its fragments added up. Default 16 MiB; without `streaming` 512 MiB at the most. */
   readonly message?: number;
   /** A frame's payload in bytes. Default Infinity: the message's limit holds for each of its frames. */
   readonly frame?: number;

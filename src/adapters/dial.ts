@@ -1,6 +1,7 @@
 import type { ClientConnection } from "../client.js";
 import type { RejectedEvent } from "../events.js";
 import type { Cause } from "../rules.js";
+import { causeOf } from "../rules.js";
 import type { Handlers } from "./peer.js";
 import { Peer } from "./peer.js";
 import type { Timers, Transport } from "./pump.js";
@@ -25,8 +26,8 @@ export class HandshakeError extends Error {
 }
 
 /** An AggregateError of the addresses tried has no message of its own on Node. */
-function describe(error: Error & { readonly code?: unknown }): string {
-  return error.message === "" ? String(error.code ?? error.name) : error.message;
+function describe(error: Error & { readonly code?: string }): string {
+  return error.message === "" ? (error.code ?? error.name) : error.message;
 }
 
 /**
@@ -39,17 +40,25 @@ export function dial<Context>(
   timers: Timers,
   handlers: Handlers<Context>,
 ): { peer: Peer<Context>; opened: Promise<Peer<Context>> } {
-  let response: RejectedEvent | undefined;
   let settle: { resolve: (peer: Peer<Context>) => void; reject: (error: HandshakeError) => void } | undefined;
   const opened = new Promise<Peer<Context>>((resolve, reject) => {
     settle = { resolve, reject };
   });
+  // Whatever comes first decides. The connection may linger for a while after a failure; nobody has to wait for that.
+  const fail = (cause: Cause, response?: RejectedEvent): void => {
+    settle?.reject(new HandshakeError(cause, response));
+  };
   const peer: Peer<Context> = new Peer(connection, transport, timers, handlers, {
     open: () => settle?.resolve(peer),
-    rejected: (event) => {
-      response = event;
+    rejected: (response) => {
+      fail(causeOf("peer", "rejected"), response);
     },
-    closed: (event) => settle?.reject(new HandshakeError(event.cause, response)), // nothing, once it was open
+    closing: ({ cause }) => {
+      fail(cause);
+    },
+    closed: ({ cause }) => {
+      fail(cause);
+    },
   });
   return { peer, opened };
 }

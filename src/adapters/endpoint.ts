@@ -21,8 +21,10 @@ export interface Accept<Context> extends AcceptOptions {
   readonly context?: Context;
 }
 
+/** What an `upgrade` hook answers: nothing accepts, a `status` rejects. */
 export type Answer<Context> = Accept<Context> | RejectOptions | undefined;
 
+/** Who is let in, what becomes of them, and how their connections behave. */
 export interface EndpointOptions<Context = unknown> extends ConnectionOptions, Handlers<Context> {
   /** The only path that is served; others get 404. Default: all are. */
   readonly path?: string | undefined;
@@ -39,6 +41,7 @@ export interface EndpointOptions<Context = unknown> extends ConnectionOptions, H
   ): Answer<Context> | Promise<Answer<Context>>;
 }
 
+/** How to say goodbye to all. */
 export interface CloseOptions {
   /** Default 1001, "going away". */
   readonly code?: number;

@@ -187,6 +187,7 @@ export function upgradeEndpoint<Context = unknown>(
   };
 }
 
+/** Where to listen, and all that an endpoint takes. */
 export interface ServeOptions<Context = unknown> extends EndpointOptions<Context> {
   /** The TCP port; 0 for any that is free. */
   readonly port?: number | undefined;
@@ -198,6 +199,7 @@ export interface ServeOptions<Context = unknown> extends EndpointOptions<Context
   readonly tls?: tls.TlsOptions | undefined;
 }
 
+/** A server that listens. */
 export interface Server<Context = unknown> {
   /** Where it listens: an address and a port, or the path of a unix socket. */
   readonly address: AddressInfo | string;
@@ -254,6 +256,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
   };
 }
 
+/** How to connect, and how the connection behaves. */
 export interface ConnectOptions<Context = unknown>
   extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
   /** Further options for `tls.connect`, with wss: a certificate authority, for example. */
@@ -323,7 +326,7 @@ async function openTransport<Context>(
   let tooLate: (() => void) | undefined;
   let givenUp = false;
   const limit = new Promise<never>((_, reject) => {
-    const giveUp = (error: unknown): void => {
+    const giveUp = (error: Error): void => {
       givenUp = true;
       reject(error);
     };
@@ -331,7 +334,7 @@ async function openTransport<Context>(
       giveUp(new Error("createConnection took too long"));
     });
     const aborted = (): void => {
-      giveUp(signal?.reason);
+      giveUp(new Error("aborted")); // the signal's own reason is what is thrown
     };
     signal?.addEventListener("abort", aborted, { once: true });
     tooLate = () => {

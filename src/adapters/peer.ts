@@ -1,15 +1,9 @@
 import type { Connection } from "../connection.js";
-import type {
-  BinaryEvent,
-  ClosedEvent,
-  ConnectionEvent,
-  OpenEvent,
-  RejectedEvent,
-  TextEvent,
-} from "../events.js";
+import type { ClosedEvent, ClosingEvent, ConnectionEvent, OpenEvent, RejectedEvent } from "../events.js";
 import type { Agreement } from "../handshake/extensions.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { HandshakeRequest } from "../handshake/request.js";
+import type { BinaryEvent, TextEvent } from "../message/events.js";
 import { PreparedMessage } from "../message/prepared.js";
 import type { MessageWriter } from "../message/writer.js";
 import type { Sink, Timers, Transport } from "./pump.js";
@@ -40,6 +34,7 @@ export interface Opening {
   request?(request: HandshakeRequest): void;
   open?(event: OpenEvent): void;
   rejected?(event: RejectedEvent): void;
+  closing?(event: ClosingEvent): void;
   closed?(event: ClosedEvent): void;
 }
 
@@ -261,8 +256,10 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       case "closed":
         this.over(event);
         return;
-      case "ping":
       case "closing":
+        this.opening.closing?.(event);
+        return;
+      case "ping":
         return;
     }
   }

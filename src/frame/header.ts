@@ -1,16 +1,23 @@
-/** The opcodes (RFC 6455 5.2). */
+/** The opcode of a frame that goes on with a message (RFC 6455 5.4). */
 export const CONTINUATION = 0x0;
+/** The opcode of a text message's first frame (RFC 6455 5.6). */
 export const TEXT = 0x1;
+/** The opcode of a binary message's first frame (RFC 6455 5.6). */
 export const BINARY = 0x2;
+/** The opcode of a Close frame (RFC 6455 5.5.1). */
 export const CLOSE = 0x8;
+/** The opcode of a Ping frame (RFC 6455 5.5.2). */
 export const PING = 0x9;
+/** The opcode of a Pong frame (RFC 6455 5.5.3). */
 export const PONG = 0xa;
 
+/** The opcodes that are not reserved (RFC 6455 5.2). */
 export type Opcode =
   typeof CONTINUATION | typeof TEXT | typeof BINARY | typeof CLOSE | typeof PING | typeof PONG;
 
-/** The bits around the opcode in a frame's first byte. */
+/** The bit of a frame's first byte that says: a message ends here (RFC 6455 5.2). */
 export const FIN = 0x80;
+/** The first reserved bit of that byte; an extension may give it a meaning (RFC 7692 6). */
 export const RSV1 = 0x40;
 
 /** The bit before the length in its second. */

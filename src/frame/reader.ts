@@ -14,6 +14,7 @@ import {
 } from "./header.js";
 import { mask, rotateKey } from "./masking.js";
 
+/** What frames to read, and from where. */
 export interface FrameReaderOptions {
   /** Whether the frames to read are masked: those of a client are, those of a server are not (RFC 6455 5.1). */
   readonly masked: boolean;

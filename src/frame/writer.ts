@@ -5,6 +5,7 @@ import type { Mask, Utf8 } from "../platform.js";
 import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
 import { mask } from "./masking.js";
 
+/** Whose frames to write, and where to. */
 export interface FrameWriterOptions {
   /** 32 unpredictable bits for each masking key. Given, the frames are a client's: masked; left out, a server's. */
   readonly random?: (() => number) | undefined;

@@ -1,5 +1,4 @@
-import { BytesAssembly } from "../message/assembly.js";
-import { latin1 } from "./head.js";
+import { BytesAssembly } from "../bytes/assembly.js";
 import type { HeaderList } from "./headers.js";
 import { headerValue, headerValues } from "./headers.js";
 
@@ -17,6 +16,9 @@ export class BodyReader {
   /** Bytes of the body or the chunk to come. */
   private missing = 0;
   private line = "";
+  private afterCr = false;
+  /** Bytes of lines since the last byte of data. */
+  private lineSize = 0;
 
   constructor(status: number, headers: HeaderList, limit: number) {
     this.limit = limit;
@@ -35,8 +37,8 @@ export class BodyReader {
     if (this.state === "length" && this.missing === 0) this.finish(true);
   }
 
-  /** What was kept. */
-  get body(): Uint8Array {
+  /** Hands over what was kept. */
+  take(): Uint8Array {
     return this.kept.take();
   }
 
@@ -73,6 +75,7 @@ export class BodyReader {
   private readCounted(bytes: Uint8Array, start: number, end: number): number {
     const count = Math.min(this.missing, end - start);
     this.missing -= count;
+    this.lineSize = 0;
     this.keep(bytes, start, start + count);
     if (this.missing === 0) {
       if (this.state === "length") this.finish(true);
@@ -83,12 +86,17 @@ export class BodyReader {
 
   /** Reads a byte of a line in the chunked coding (RFC 9112 7.1). */
   private readLine(bytes: Uint8Array, at: number): number {
-    this.line += latin1(bytes, at, at + 1);
-    if (this.line.length > MAX_LINE) this.finish(false);
-    if (this.line.endsWith("\r\n")) {
-      const line = this.line.slice(0, -2);
+    const byte = bytes[at] as number;
+    if (++this.lineSize > MAX_LINE) {
+      this.finish(false);
+    } else if (byte === LF && this.afterCr) {
+      const { line } = this;
       this.line = "";
+      this.afterCr = false;
       this.endLine(line);
+    } else {
+      this.afterCr = byte === CR;
+      if (!this.afterCr) this.line += String.fromCharCode(byte);
     }
     return at + 1;
   }
@@ -108,5 +116,8 @@ export class BodyReader {
   }
 }
 
-/** The longest line of the chunked coding that is put up with. */
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** How many bytes of the chunked coding's lines are put up with between data, trailers included. */
 const MAX_LINE = 4096;

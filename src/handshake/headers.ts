@@ -5,7 +5,9 @@ import { isToken } from "./tokens.js";
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
 /** Header fields as an application hands them in. */
-export type HeaderInput = HeaderList | Readonly<Record<string, string | readonly string[] | undefined>>;
+export type HeaderInput =
+  | Iterable<readonly [name: string, value: string]>
+  | Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** The values of the fields called `name`, in order. */
 export function headerValues(headers: HeaderList, name: string): string[] {
@@ -47,7 +49,10 @@ export function checkHeaders(
     }
     list.push([name, value]);
   };
-  if (isHeaderList(input)) {
+  if (typeof input !== "object" || input === null) {
+    throw new UsageError("bad-header", `headers are an object or a list of pairs, not ${quote(input)}`);
+  }
+  if (isPairs(input)) {
     for (const [name, value] of input) add(name, value);
   } else {
     for (const [name, value] of Object.entries(input)) {
@@ -69,8 +74,8 @@ export function isHeaderValue(value: string): boolean {
   return true;
 }
 
-function isHeaderList(input: HeaderInput): input is HeaderList {
-  return Array.isArray(input);
+function isPairs(input: HeaderInput): input is Iterable<readonly [name: string, value: string]> {
+  return Symbol.iterator in input; // an array, a Map, the platform's Headers
 }
 
 /** A value as an error message shows it: short, and on one line. */

@@ -57,6 +57,8 @@ export function examineRequest(data: RequestData): ExaminedRequest | RuleName {
   const extended = isExtendedConnect(data);
   if (extended) {
     if (data.protocol !== "websocket") return "protocol"; // RFC 8441 4, RFC 9220 3
+    if (!/^https?$/i.test(data.scheme ?? "")) return "target"; // RFC 8441 4
+    if (!isAuthority(data.authority ?? headerValue(headers, "host") ?? "")) return "host"; // RFC 9113 8.3.1
   } else {
     if (data.method !== "GET") return "method";
     if (data.httpVersion === "1.0") return "http-1.0"; // RFC 9110 7.8: Upgrade is ignored there
@@ -72,7 +74,7 @@ export function examineRequest(data: RequestData): ExaminedRequest | RuleName {
   }
   const target = splitTarget(data.target);
   if (target === undefined) return "target";
-  if (target.authority !== undefined && !isAuthority(target.authority)) return "target";
+  if (target.authority !== undefined && (extended || !isAuthority(target.authority))) return "target";
   if (!extended && !(listHas(headerValue(headers, "upgrade"), "websocket") && connectionUpgrades(headers))) {
     return "upgrade";
   }

@@ -21,9 +21,7 @@ export function parseTokenList(field: string): string[] | undefined {
 
 /** Whether the comma-separated list `field` has the element `lowerName`, in any case. */
 export function listHas(field: string | undefined, lowerName: string): boolean {
-  return (
-    field !== undefined && field.split(",").some((element) => trimSpace(element).toLowerCase() === lowerName)
-  );
+  return field?.split(",").some((element) => trimSpace(element).toLowerCase() === lowerName) === true;
 }
 
 /** The index after the token that begins at `at`; `at` itself where none does. */
@@ -40,7 +38,7 @@ export function skipSpace(text: string, at: number): number {
 
 /** `text` without the white space around it that HTTP allows. */
 export function trimSpace(text: string): string {
-  let start = skipSpace(text, 0);
+  const start = skipSpace(text, 0);
   let end = text.length;
   while (end > start && (text[end - 1] === " " || text[end - 1] === "\t")) end--;
   return text.slice(start, end);

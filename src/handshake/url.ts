@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.js";
+import { requireString, UsageError } from "../errors.js";
 import { quote } from "./headers.js";
 import { isAuthority } from "./request.js";
 
@@ -19,6 +19,7 @@ export interface WebSocketUrl {
  * @throws {UsageError} "bad-url"
  */
 export function parseUrl(url: string): WebSocketUrl {
+  requireString(url, "a URL");
   const match = /^(wss?|https?):\/\/([^/?#]*)(\/[^?#]*)?(\?[^#]*)?(#.*)?$/is.exec(url);
   if (match === null) throw badUrl(url, "it must begin with ws:// or wss://");
   const [, scheme, authority, path = "/", query = "", fragment] = match as unknown as [

@@ -52,7 +52,12 @@ export class MessageWriter {
     if (this.ended)
       throw new UsageError("bad-state", "the message was ended: start another with startMessage()");
     if (typeof part === "string" && this.kind === "text") {
-      if (this.utf8State !== 0) throw notUtf8(0); // bytes before it left a code point open
+      if (this.utf8State !== 0) {
+        throw new UsageError(
+          "bad-text",
+          "the bytes before this string end inside a code point: finish it with bytes",
+        );
+      }
       this.sendText(part, final);
     } else {
       requireBytes(part, `a part of a ${this.kind} message`);
@@ -81,7 +86,7 @@ export class MessageWriter {
       if (state < 0) throw notUtf8(~state);
       if (final && state !== 0) throw notUtf8(part.length);
       this.utf8State = state;
-      if (this.heldSurrogate !== "") this.flushSurrogate();
+      if ((part.length > 0 || final) && this.heldSurrogate !== "") this.flushSurrogate();
     }
     if (part.length > 0 || final) this.frames?.writeBytes(this.nextFirstByte(final), part);
   }

@@ -88,11 +88,12 @@ export class Link {
    * that come while both ends are open.
    * @throws {Error} where a connection's `deadline` stays although `handleTimeout` was called at it
    */
-  run(until: number = Infinity): void {
+  run(until?: number): void {
+    const limit = until ?? Infinity;
     for (;;) {
       this.flush();
       const next = Math.min(...this.lines.flatMap((line) => [arrival(line), deadline(line.from)]));
-      if (next > until || next === Infinity) break;
+      if (next > limit || next === Infinity) break;
       this.clock.advanceTo(Math.max(next, this.clock.now()));
       this.flush();
       for (const { connection } of [this.client, this.server]) {
@@ -105,7 +106,7 @@ export class Link {
         }
       }
     }
-    if (until !== Infinity) this.clock.advanceTo(Math.max(until, this.clock.now()));
+    if (limit !== Infinity) this.clock.advanceTo(Math.max(limit, this.clock.now()));
   }
 
   /** Breaks the transport: both ends lose it, and what is under way. */

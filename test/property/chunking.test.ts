@@ -5,7 +5,7 @@ import { describe, expect } from "vitest";
 
 import type { Options, Role } from "../../src/index.js";
 import { ClientConnection, Connection, ServerConnection } from "../../src/index.js";
-import { seededRandom } from "../../src/testing/index.js";
+import { seededRandom, VirtualClock } from "../../src/testing/index.js";
 import {
   anyChunking,
   anyOptions,
@@ -28,7 +28,9 @@ interface Seen {
 }
 
 /** What a connection makes of `chunks` and then the end; how events are pulled in between is part of the chunking. */
-function observe(connection: Connection, chunks: readonly Uint8Array[], how: How): Seen {
+function observe(make: Make, chunks: readonly Uint8Array[], how: How): Seen {
+  const clock = new VirtualClock();
+  const connection = make(clock);
   const events: PlainEvent[] = [];
   const look = (): void => {
     for (const event of pull(connection)) {
@@ -55,6 +57,12 @@ function observe(connection: Connection, chunks: readonly Uint8Array[], how: How
   look();
   const last = hex(takeAll(connection));
   look();
+  // A transport that cannot be half closed is given time to write.
+  while (connection.deadline !== undefined) {
+    clock.advanceTo(Math.max(clock.now(), connection.deadline));
+    connection.handleTimeout();
+    look();
+  }
   return { events: joined(events), output, last };
 }
 
@@ -72,14 +80,16 @@ const anyHow: fc.Arbitrary<How> = fc.record({
 });
 const WHOLE: How = { owned: false, lookBefore: true, lookEvery: 1 };
 
-function compares(make: () => Connection, stream: Uint8Array, sizes: readonly number[], how: How): void {
-  const whole = observe(make(), [stream], WHOLE);
-  expect(observe(make(), chunksOf(stream, sizes), how)).toEqual(whole);
+type Make = (clock: VirtualClock) => Connection;
+
+function compares(make: Make, stream: Uint8Array, sizes: readonly number[], how: How): void {
+  const whole = observe(make, [stream], WHOLE);
+  expect(observe(make, chunksOf(stream, sizes), how)).toEqual(whole);
   expect(whole.events.filter(({ type }) => type === "closed")).toHaveLength(1);
 }
 
-function withPlatform(options: Options): Options {
-  return { ...options, platform: { random: seededRandom(7), clock: () => 0 } };
+function withPlatform(options: Options, clock = new VirtualClock()): Options {
+  return { ...options, platform: { random: seededRandom(7), clock: clock.now } };
 }
 
 /** What a server answers to the client that `withPlatform` makes. */
@@ -153,7 +163,7 @@ describe.each<Role>(["server", "client"])("chunking never matters to a %s", (sid
           anyOptions,
           (stream, sizes, how, options) => {
             const full = { ...options, streaming, text };
-            compares(() => new Connection(side, withPlatform(full)), stream, sizes, how);
+            compares((clock) => new Connection(side, withPlatform(full, clock)), stream, sizes, how);
           },
         ),
       );
@@ -169,10 +179,10 @@ describe.each<Role>(["server", "client"])("chunking never matters to a %s", (sid
       anyHow,
       anyOptions,
       (stream, sizes, how, options) => {
-        const make = (): Connection =>
+        const make = (clock: VirtualClock): Connection =>
           side === "server"
-            ? new ServerConnection(withPlatform(options))
-            : new ClientConnection("ws://example.com/", withPlatform(options));
+            ? new ServerConnection(withPlatform(options, clock))
+            : new ClientConnection("ws://example.com/", withPlatform(options, clock));
         compares(make, stream, sizes, how);
       },
     ),

@@ -147,20 +147,11 @@ export class History {
         connection.sendBinary(step.payload);
         return;
       case "writeText":
-      case "writeBinary": {
-        const part = step.do === "writeText" ? step.text : step.payload;
-        this.writer ??= connection.startMessage(step.do === "writeText" ? "text" : "binary");
-        try {
-          if (step.final) {
-            this.writer.end(part);
-            this.writer = undefined;
-          } else this.writer.write(part);
-        } catch (error) {
-          // A string has no place in a binary message, nor any bytes in a text.
-          if (!(error instanceof UsageError && /^bad-(argument|text)$/.test(error.code))) throw error;
-        }
+        this.write("text", step.text, step.final);
         return;
-      }
+      case "writeBinary":
+        this.write("binary", step.payload, step.final);
+        return;
       case "ping":
         connection.ping(step.payload);
         return;
@@ -170,6 +161,19 @@ export class History {
       case "close":
         connection.close(step.code, step.reason);
         return;
+    }
+  }
+
+  /** Writes to the message that is open, or begins one. */
+  private write(kind: "text" | "binary", part: string | Uint8Array, final: boolean): void {
+    this.writer ??= this.connection.startMessage(kind);
+    try {
+      if (final) this.writer.end(part);
+      else this.writer.write(part);
+      if (final) this.writer = undefined;
+    } catch (error) {
+      // A string has no place in a binary message, nor any bytes in a text.
+      if (!(error instanceof UsageError && /^bad-(argument|text)$/.test(error.code))) throw error;
     }
   }
 }

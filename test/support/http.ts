@@ -170,3 +170,15 @@ export function testPlatform(): { random: () => number; clock: () => number; now
 export function testOptions(options: Options = {}): Options {
   return { platform: testPlatform(), halfClose: true, ...options };
 }
+
+/** Lets time pass until nothing is waited for any more; a deadline may move later a few times, not for ever. */
+export function letTimePass(
+  connection: { readonly deadline: number | undefined; handleTimeout(): void },
+  platform: { now: number },
+): void {
+  for (let round = 0; connection.deadline !== undefined; round++) {
+    if (round === 5) throw new Error("the deadline moves for ever");
+    platform.now = Math.max(platform.now, connection.deadline);
+    connection.handleTimeout();
+  }
+}

@@ -17,7 +17,7 @@ export function plain(event: ConnectionEvent): PlainEvent {
     case "pong":
       return { ...event, payload: hex(event.payload) };
     case "request":
-      return { type: "request", request: { ...event.request } };
+      return { type: "request", request: Object.fromEntries(Object.entries(event.request)) };
     default:
       return { ...event };
   }
@@ -32,7 +32,7 @@ export function joined(events: readonly PlainEvent[]): PlainEvent[] {
   const list: PlainEvent[] = [];
   for (const event of events) {
     const before = list.at(-1);
-    if (before === undefined || before["final"] !== false || before.type !== event.type) {
+    if (before?.["final"] !== false || before.type !== event.type) {
       list.push(event);
       continue;
     }

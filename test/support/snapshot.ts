@@ -1,7 +1,7 @@
 // A connection's state is plain fields: these walk them.
 
-/** The fields of what is shared by all connections or only follows the clock. */
-const LEFT_OUT = new Set(["now", "settings", "timeouts"]);
+/** The fields of what is shared by all connections, or only follows the clock: `deadline` shows what becomes of that. */
+const LEFT_OUT = new Set(["now", "clockIsOld", "timerIsOld", "phaseDeadline", "settings", "timeouts"]);
 
 /** All that `root` knows, as one string: two are equal where nothing changed between them. */
 export function snapshot(root: object): string {

@@ -277,7 +277,7 @@ for (const role of ROLES) {
     });
 
     it("10.4: 2^53 - 1 bytes are within no limit", () => {
-      const connection = opened(role, { limits: { message: Infinity } });
+      const connection = opened(role, { limits: { message: Infinity }, streaming: true });
       connection.receive(fromPeer(role, { opcode: 2, claimedLength: Number.MAX_SAFE_INTEGER }));
       expect(pull(connection)).toEqual([]);
       expect(connection.state).toBe("open");

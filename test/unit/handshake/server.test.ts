@@ -10,6 +10,7 @@ import {
   joined,
   latin1Bytes,
   latin1Text,
+  letTimePass,
   only,
   parseWritten,
   SAMPLE_ACCEPT,
@@ -889,15 +890,20 @@ describe("reject()", () => {
   });
 
   it("without halfClose the transport is never ended, but destroyed at last", () => {
-    const connection = new ServerConnection({ platform: testPlatform() });
+    const platform = testPlatform();
+    const connection = new ServerConnection({ platform });
     connection.receive(latin1Bytes(upgradeRequest()));
     eventsOf(connection);
     connection.reject({ status: 403 });
     expect(connection.transport).toBe("keep");
+    expect(typesOf(eventsOf(connection))).toBe("closing");
     connection.takeOutput();
     connection.receiveEnd();
-    expect(typesOf(eventsOf(connection))).toBe("closing closed");
-    expect(connection.transport).toBe("destroy");
+    const events = eventsOf(connection);
+    letTimePass(connection, platform);
+    events.push(...eventsOf(connection));
+    expect(typesOf(events)).toBe("closed");
+    expect(connection).toMatchObject({ transport: "destroy", state: "closed" });
   });
 });
 
@@ -1021,6 +1027,13 @@ describe("receiveRequest(): a request that an HTTP server has read", () => {
     const connection = new ServerConnection(testOptions());
     connection.receiveRequest({ method: "GET", target: "/", headers: data.headers });
     expect(only(eventsOf(connection), "request").request.httpVersion).toBe("1.1");
+  });
+
+  it("after events were looked for in vain", () => {
+    const connection = new ServerConnection(testOptions());
+    expect(connection.nextEvent()).toBeUndefined();
+    connection.receiveRequest(data);
+    expect(typesOf(eventsOf(connection))).toBe("request");
   });
 
   it("copies the bytes past the head", () => {

@@ -1,0 +1,163 @@
+// attach(): a connection over whatever is a stream.Duplex.
+
+import { Duplex, PassThrough } from "node:stream";
+import * as net from "node:net";
+
+import { describe, expect, it } from "vitest";
+
+import type { Handlers, Peer } from "../../src/adapters/node.js";
+import { attach, nodePlatform } from "../../src/adapters/node.js";
+import { ClientConnection, Connection } from "../../src/index.js";
+import type { Options } from "../../src/index.js";
+import { deferred, ECHO, eventually, next, nextText, SERVE } from "../support/entries.js";
+import { noLooseEnds } from "../support/loose-ends.js";
+import { RawPeer } from "../support/raw-peer.js";
+import { bytes, frame } from "../support/wire.js";
+
+noLooseEnds();
+
+/** Two streams, each the other's far side. */
+function duplexPair(): [Duplex, Duplex] {
+  const [a, b] = [new PassThrough(), new PassThrough()];
+  const left = Duplex.from({ readable: a, writable: b });
+  const right = Duplex.from({ readable: b, writable: a });
+  return [left, right];
+}
+
+function open(role: "server" | "client", options: Options = {}): Connection {
+  return new Connection(role, { platform: nodePlatform, halfClose: true, ...options });
+}
+
+function pair(server: Handlers = {}, client: Handlers = {}, options: Options = {}): [Peer, Peer] {
+  const [left, right] = duplexPair();
+  return [attach(left, open("server", options), server), attach(right, open("client", options), client)];
+}
+
+describe.each([true, false])("attach() over a pair of streams, halfClose: %s", (halfClose) => {
+  it("both roles, open already: messages both ways, and a clean close", async () => {
+    const [server, client] = pair(ECHO, {}, { halfClose, timeouts: { linger: 50 } });
+    expect([server.state, client.state]).toEqual(["open", "open"]);
+    const messages = client[Symbol.asyncIterator]();
+    client.send("grüße");
+    client.send(new Uint8Array(300_000).fill(7));
+    expect(await nextText(messages)).toBe("grüße");
+    expect((await next(messages)).payload.length).toBe(300_000);
+    expect(await client.ping()).toBeTypeOf("number");
+    client.close(4000, "bye");
+    expect(await server.closed).toMatchObject({ code: 4000, reason: "bye", clean: true });
+    expect(await client.closed).toMatchObject({ code: 4000, clean: true });
+  });
+
+  it("closed by the server", async () => {
+    const [server, client] = pair({}, {}, { halfClose, timeouts: { linger: 50 } });
+    server.close(4000);
+    expect(await client.closed).toMatchObject({ code: 4000, clean: true });
+    expect(await server.closed).toMatchObject({ code: 4000, clean: true });
+  });
+});
+
+describe("attach()", () => {
+  it("calls `open` for a connection that is open already, and `close` once", async () => {
+    const calls: string[] = [];
+    const handlers = (name: string): Handlers => ({
+      open: () => void calls.push(`${name} open`),
+      close: () => void calls.push(`${name} close`),
+    });
+    const [server, client] = pair(handlers("server"), handlers("client"));
+    client.close();
+    await Promise.all([server.closed, client.closed]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(calls.sort()).toEqual(["client close", "client open", "server close", "server open"]);
+  });
+
+  it("slow reading reaches the writer of the stream at the other end", async () => {
+    const [left, right] = duplexPair();
+    const server = attach(left, open("server"));
+    const raw = new RawPeer(right);
+    const whole = frame({ opcode: 2, payload: new Uint8Array(60_000), masked: true });
+    let count = 0;
+    for (;;) {
+      const going = right.write(whole);
+      count++;
+      if (!going && !(await Promise.race([drained(right), later()]))) break;
+      expect(count).toBeLessThan(1000);
+    }
+    let got = 0;
+    for await (const message of server) {
+      expect(message.payload.length).toBe(60_000);
+      if (++got === count) break;
+    }
+    expect(raw.gone).toBe(false);
+  });
+
+  it("does not write into the stream's chunks: they may be anybody's", async () => {
+    const [left, right] = duplexPair();
+    const server = attach(left, open("server"));
+    const chunk = frame({ opcode: 2, payload: Uint8Array.of(1, 2, 3, 4), masked: true });
+    const before = Uint8Array.from(chunk);
+    right.write(chunk);
+    expect((await next(server[Symbol.asyncIterator]())).payload).toEqual(Uint8Array.of(1, 2, 3, 4));
+    expect(Uint8Array.from(chunk)).toEqual(before);
+  });
+
+  it.each([
+    ["ends", (stream: Duplex) => void stream.end(), "no-close"],
+    ["is destroyed", (stream: Duplex) => void stream.destroy(), undefined],
+  ])("a far side that %s", async (_, act, rule) => {
+    const [left, right] = duplexPair();
+    let closes = 0;
+    const server = attach(left, open("server"), { close: () => void closes++ });
+    right.on("error", () => undefined);
+    act(right);
+    const { code, cause } = await server.closed;
+    expect(code).toBe(1006);
+    if (rule !== undefined) expect(cause.rule).toBe(rule);
+    await eventually(() => closes === 1);
+  });
+
+  it("a stream with an error of its own: it is the cause's", async () => {
+    const [left, right] = duplexPair();
+    right.on("error", () => undefined);
+    const server = attach(left, open("server"));
+    const error = new Error("the cable");
+    left.destroy(error);
+    expect(await server.closed).toMatchObject({ code: 1006, cause: { rule: "transport-lost", error } });
+  });
+
+  it("a stream that is gone already", async () => {
+    const socket = new net.Socket();
+    socket.destroy();
+    const peer = attach(socket, open("server"));
+    expect(await peer.closed).toMatchObject({ code: 1006, cause: { rule: "transport-lost" } });
+  });
+
+  it("a client's opening handshake over a socket of one's own", async () => {
+    const server = await SERVE.start(ECHO);
+    const { port } = server.where as { port: number };
+    const opened = deferred();
+    const connection = new ClientConnection(server.url, { platform: nodePlatform, halfClose: true });
+    const peer = attach(net.connect(port, "127.0.0.1"), connection, { open: () => opened.resolve() });
+    expect(peer.state).toBe("connecting");
+    await opened.promise;
+    peer.send("hi");
+    expect(await nextText(peer[Symbol.asyncIterator]())).toBe("hi");
+    peer.close();
+    expect(await peer.closed).toMatchObject({ clean: true });
+  });
+
+  it("bytes that were there before are read", async () => {
+    const [left, right] = duplexPair();
+    right.write(bytes(frame({ opcode: 1, payload: "early", masked: true })));
+    await new Promise((resolve) => setImmediate(resolve));
+    const server = attach(left, open("server"));
+    expect(await nextText(server[Symbol.asyncIterator]())).toBe("early");
+  });
+});
+
+function drained(stream: Duplex): Promise<boolean> {
+  return new Promise((resolve) => stream.once("drain", () => resolve(true)));
+}
+
+function later(): Promise<boolean> {
+  return new Promise((resolve) => setTimeout(resolve, 50, false));
+}

@@ -1,0 +1,238 @@
+import { describe, expect, it } from "vitest";
+import { portableUtf8 } from "../../src/bytes/utf8.js";
+import { mask } from "../../src/frame/masking.js";
+import type { Connection, Options, Role } from "../../src/index.js";
+import { fromPeer, opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
+import { reachableBytes } from "../support/snapshot.js";
+import type { FrameSpec } from "../support/wire.js";
+import { bytes, concat, pull } from "../support/wire.js";
+
+/** What a connection may keep besides what was received. */
+const OVERHEAD = 8 * 1024;
+
+/** No message is delivered whole that is longer, whatever the limit. */
+const LONGEST = 2 ** 29 - 24;
+
+const MODES: readonly Options[] = [
+  {},
+  { text: "bytes" },
+  { streaming: true },
+  { streaming: true, text: "bytes" },
+];
+const nameOf = ({ text = "string", streaming = false }: Options): string =>
+  `text: ${text}${streaming ? ", streaming" : ""}`;
+
+function feed(connection: Connection, data: Uint8Array): number {
+  connection.receive(data);
+  return pull(connection).length;
+}
+
+/** The largest memory that `connection` reaches while it is fed. */
+function peakOf(connection: Connection, chunks: Iterable<Uint8Array>, look = 997): number {
+  let peak = 0;
+  let count = 0;
+  for (const chunk of chunks) {
+    feed(connection, chunk);
+    if (count++ % look === 0) peak = Math.max(peak, reachableBytes(connection));
+  }
+  return Math.max(peak, reachableBytes(connection));
+}
+
+const repeat = (chunk: Uint8Array, count: number): Uint8Array[] => Array.from({ length: count }, () => chunk);
+
+for (const role of ROLES) {
+  describe(`the memory of a ${role}`, () => {
+    for (const mode of MODES) {
+      describe(nameOf(mode), () => {
+        for (const opcode of [1, 2]) {
+          for (const claimedLength of mode.streaming === true
+            ? [1_000_000, 2 ** 31, 2 ** 40, Number.MAX_SAFE_INTEGER]
+            : [1_000_000, 2 ** 28, LONGEST]) {
+            it(`10.4: a length of ${claimedLength} claimed by opcode ${opcode} allocates nothing`, () => {
+              const connection = opened(role, { ...mode, limits: { message: Infinity } });
+              const payload = " ".repeat(3100);
+              const wire = fromPeer(role, { opcode, claimedLength, payload });
+              const header = wire.length - payload.length;
+              feed(connection, wire.slice(0, header));
+              expect(connection.state).toBe("open");
+              expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+              // With a few bytes there, it is in proportion to these.
+              feed(connection, wire.slice(header, header + 100));
+              feed(connection, wire.slice(header + 100));
+              expect(connection.state).toBe("open");
+              expect(reachableBytes(connection)).toBeLessThan(OVERHEAD + 3 * payload.length);
+            });
+          }
+
+          it(`10.4: so does a claim in a last fragment, opcode ${opcode}`, () => {
+            const connection = opened(role, { ...mode, limits: { message: Infinity } });
+            feed(connection, fromPeer(role, { opcode, fin: false, payload: "begun" }));
+            feed(connection, fromPeer(role, { opcode: 0, claimedLength: LONGEST - 5, payload: "ab" }));
+            expect(connection.state).toBe("open");
+            expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+          });
+
+          it(`5.4: 5000 fragments of one byte, opcode ${opcode}`, () => {
+            const connection = opened(role, mode);
+            feed(connection, fromPeer(role, { opcode, fin: false, payload: "x" }));
+            const peak = peakOf(
+              connection,
+              repeat(fromPeer(role, { opcode: 0, fin: false, payload: "y" }), 5_000),
+            );
+            expect(peak).toBeLessThan(OVERHEAD + (mode.streaming === true ? 0 : 3 * 5_000));
+            expect(feed(connection, fromPeer(role, { opcode: 0, payload: "z" }))).toBe(1);
+          });
+
+          it(`5.4: 5000 empty fragments, opcode ${opcode}`, () => {
+            const connection = opened(role, mode);
+            feed(connection, fromPeer(role, { opcode, fin: false }));
+            const peak = peakOf(connection, repeat(fromPeer(role, { opcode: 0, fin: false }), 5_000));
+            expect(peak).toBeLessThan(OVERHEAD);
+            expect(feed(connection, fromPeer(role, { opcode: 0 }))).toBe(1);
+          });
+
+          it(`a frame of 20000 bytes that comes byte by byte, opcode ${opcode}`, () => {
+            const connection = opened(role, mode);
+            const wire = fromPeer(role, { opcode, payload: "w".repeat(20_000) });
+            const peak = peakOf(
+              connection,
+              Array.from(wire.subarray(0, -1), (byte) => bytes(byte)),
+            );
+            expect(peak).toBeLessThan(OVERHEAD + (mode.streaming === true ? 0 : 3 * 20_000));
+            expect(feed(connection, wire.slice(-1))).toBe(1);
+            expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+          });
+        }
+
+        it("messages that were told are not kept", () => {
+          const connection = opened(role, mode);
+          const messages: FrameSpec[][] = [
+            [{ opcode: 2, payload: new Uint8Array(60_000) }],
+            [{ opcode: 1, payload: "t".repeat(60_000) }],
+            [
+              { opcode: 1, fin: false, payload: "t".repeat(30_000) },
+              { opcode: 0, payload: "t".repeat(30_000) },
+            ],
+          ];
+          for (const frames of messages) {
+            for (const spec of frames) feed(connection, fromPeer(role, spec));
+            expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+          }
+        });
+      });
+    }
+
+    it("10.4: no message is delivered whole that is longer than any string can be, with no limit either", () => {
+      const options = { limits: { message: Infinity } };
+      for (const [streaming, claimedLength, state] of [
+        [false, LONGEST, "open"],
+        [false, LONGEST + 1, "closing"],
+        [true, LONGEST + 1, "open"],
+      ] as const) {
+        const connection = opened(role, { ...options, streaming });
+        const events = feed(connection, fromPeer(role, { opcode: 2, claimedLength }));
+        expect([events, connection.state]).toEqual([state === "open" ? 0 : 1, state]);
+      }
+    });
+
+    it("5.5.3: 5000 pings with output that is stuck", () => {
+      const connection = opened(role);
+      const peak = peakOf(
+        connection,
+        repeat(fromPeer(role, { opcode: 9, payload: new Uint8Array(125) }), 5_000),
+      );
+      // The pongs stand in a buffer that connections share.
+      expect(peak).toBeLessThan(64 * 1024);
+      expect(connection.outputSize).toBeLessThanOrEqual(65 * 131);
+      expect(takeFrames(connection)).toHaveLength(65);
+    });
+
+    it("5000 pings of our own that nobody answers", () => {
+      const connection = opened(role);
+      for (let i = 0; i < 5_000; i++) {
+        connection.ping(bytes(i & 0xff));
+        connection.takeOutput();
+      }
+      expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+    });
+
+    it("5000 pongs that nobody asked for", () => {
+      const connection = opened(role);
+      expect(peakOf(connection, repeat(fromPeer(role, { opcode: 10, payload: "x" }), 5_000))).toBeLessThan(
+        OVERHEAD,
+      );
+    });
+
+    it("bytes that nobody pulls are stored once, and stop the peer", () => {
+      const connection = opened(role);
+      const wire = fromPeer(role, { opcode: 2, payload: new Uint8Array(100) });
+      let received = 0;
+      for (; connection.wantsInput; received += wire.length)
+        for (const byte of wire) connection.receive(bytes(byte));
+      expect(received).toBeGreaterThanOrEqual(65_536);
+      expect(received).toBeLessThan(65_536 + wire.length);
+      expect(reachableBytes(connection)).toBeLessThan(OVERHEAD + 1.5 * received);
+      expect(connection.nextEvent()).toMatchObject({ type: "binary" });
+      expect(connection.wantsInput).toBe(true);
+    });
+
+    it("what is discarded is not kept, nor are the parts of a message that is dropped", () => {
+      const connection = opened(role, { halfClose: true });
+      feed(connection, fromPeer(role, { opcode: 2, fin: false, payload: new Uint8Array(20_000) }));
+      feed(connection, concat([fromPeer(role, { opcode: 8 }), new Uint8Array(20_000)]));
+      takeFrames(connection);
+      expect(connection.wantsInput).toBe(true);
+      const peak = peakOf(connection, repeat(new Uint8Array(10_000), 100), 10);
+      expect(peak).toBeLessThan(OVERHEAD);
+    });
+
+    it("is small while it is open and idle", () => {
+      expect(reachableBytes(opened(role))).toBeLessThan(1500);
+    });
+  });
+
+  describe(`the work of a ${role}`, () => {
+    /** How many bytes pass through masking and decoding for a message of `size` bytes in bits of `bit` bytes. */
+    function work(kind: Role, size: number, bit: number, asFragments: boolean, mode: Options): number {
+      let count = 0;
+      const connection = opened(kind, {
+        ...mode,
+        platform: {
+          random: repeatable(),
+          mask: (data, start, end, key) => {
+            count += end - start + 1;
+            mask(data, start, end, key);
+          },
+          utf8: {
+            ...portableUtf8,
+            decode: (data, start, end) => {
+              count += end - start + 1;
+              return portableUtf8.decode(data, start, end);
+            },
+          },
+        },
+      });
+      const payload = "v".repeat(size);
+      if (!asFragments) {
+        const wire = fromPeer(kind, { opcode: 1, payload });
+        for (let at = 0; at < wire.length; at += bit) feed(connection, wire.slice(at, at + bit));
+        return count;
+      }
+      feed(connection, fromPeer(kind, { opcode: 1, fin: false }));
+      for (let at = 0; at < size; at += bit)
+        feed(connection, fromPeer(kind, { opcode: 0, fin: false, payload: payload.slice(at, at + bit) }));
+      expect(feed(connection, fromPeer(kind, { opcode: 0 }))).toBe(1);
+      return count;
+    }
+
+    for (const mode of MODES) {
+      for (const asFragments of [true, false]) {
+        it(`grows with the bytes alone, one byte in a ${asFragments ? "fragment" : "chunk"}, ${nameOf(mode)}`, () => {
+          // No byte is masked or decoded more than once, however it came: at most one more is counted for each call.
+          for (const size of [1_000, 10_000])
+            expect(work(role, size, 1, asFragments, mode)).toBeLessThanOrEqual(size * 4 + 100);
+        });
+      }
+    }
+  });
+}

@@ -1,0 +1,163 @@
+import { describe, expect, it } from "vitest";
+import { Input } from "../../src/bytes/input.js";
+import { Output } from "../../src/bytes/output.js";
+import { reachableBytes } from "../support/snapshot.js";
+import { bytes, concat, toHex } from "../support/wire.js";
+
+/** Reads all, or up to `count` bytes. */
+function read(input: Input, count = Infinity): Uint8Array {
+  const all: number[] = [];
+  while (all.length < count && (input.position < input.end || input.advance()))
+    all.push(input.bytes[input.position++] ?? -1);
+  return Uint8Array.from(all);
+}
+
+describe("Input", () => {
+  for (const owned of [[false], [true], [true, false], [false, false, true], [true, true, false]]) {
+    for (const sizes of [[1], [3], [1, 2, 3, 0], [1024], [1, 1023, 1, 5000], [700, 700]]) {
+      it(`gives back what came, in order: chunks of ${sizes.join()}, owned ${owned.join()}`, () => {
+        const input = new Input();
+        const expected: Uint8Array[] = [];
+        const actual: Uint8Array[] = [];
+        let taken = 0;
+        let stored = 0;
+        for (let i = 0; i < 300; i++) {
+          const size = sizes[i % sizes.length] ?? 0;
+          const chunk = Uint8Array.from({ length: size }, (_, k) => (i * 13 + k) & 0xff);
+          expected.push(chunk.slice());
+          const own = owned[i % owned.length] === true;
+          input.push(chunk, own);
+          if (!own) chunk.fill(0xee); // it was copied
+          stored += size;
+          expect(input.size).toBe(stored);
+          if (i % 3 === 2) {
+            const some = read(input, (i * 7) % 50);
+            actual.push(some);
+            taken += some.length;
+            stored -= some.length;
+            expect(input.size).toBe(stored);
+            expect(input.offset).toBe(taken);
+          }
+        }
+        actual.push(read(input));
+        const all = concat(expected);
+        expect(Buffer.compare(concat(actual), all)).toBe(0);
+        expect(input.size).toBe(0);
+        expect(input.offset).toBe(all.length);
+        expect(input.advance()).toBe(false);
+        expect(input.offset).toBe(all.length);
+        expect(reachableBytes(input)).toBeLessThan(200);
+      });
+    }
+  }
+
+  it("keeps owned bytes themselves, and copies the others", () => {
+    const chunk = bytes(1, 2, 3);
+    const input = new Input();
+    input.push(chunk, true);
+    expect(input.bytes).toBe(chunk);
+    const other = new Input();
+    other.push(chunk, false);
+    expect(other.bytes.buffer).not.toBe(chunk.buffer);
+    expect(toHex(read(other))).toBe("010203");
+  });
+
+  it("copies a Buffer, whose slice() would not", () => {
+    const chunk = Buffer.from([1, 2, 3]);
+    const input = new Input();
+    input.push(chunk, false);
+    input.push(chunk, false);
+    chunk.fill(9);
+    expect(toHex(read(input))).toBe("010203010203");
+  });
+
+  it("stores many bytes that came one by one in space of their order", () => {
+    const input = new Input();
+    for (let i = 0; i < 20_000; i++) input.push(bytes(i & 0xff), false);
+    expect(input.size).toBe(20_000);
+    expect(reachableBytes(input)).toBeLessThan(30_000);
+    expect(read(input)).toHaveLength(20_000);
+  });
+
+  it("clear() drops what is stored, says how much, and counts it as read", () => {
+    const input = new Input();
+    for (let i = 0; i < 10; i++) input.push(bytes(1, 2, 3), false);
+    read(input, 4);
+    expect(input.clear()).toBe(26);
+    expect(input.size).toBe(0);
+    expect(input.offset).toBe(30);
+    expect(input.clear()).toBe(0);
+    input.push(bytes(7), false);
+    expect(toHex(read(input))).toBe("07");
+    expect(input.offset).toBe(31);
+  });
+});
+
+describe("Output", () => {
+  const write = (output: Output, data: Uint8Array): void => {
+    const offset = output.reserve(data.length + 20);
+    output.target.set(data, offset);
+    output.commit(data.length);
+  };
+
+  it("gives back what was written, copied and passed, in order, and counts it", () => {
+    const [output, other] = [new Output(), new Output()];
+    const written: Uint8Array[] = [];
+    let size = 0;
+    for (let i = 0; i < 500; i++) {
+      const data = Uint8Array.from({ length: (i * 97) % 1500 }, (_, k) => (i + k) & 0xff);
+      written.push(data);
+      if (i % 3 === 0) output.copy(data);
+      else if (i % 3 === 1 && data.length > 0) output.pass(data);
+      else write(output, data);
+      if (i % 5 === 0) write(other, bytes(0xee, 0xee)); // the slab is shared
+      size += data.length;
+      expect(output.size).toBe(size);
+    }
+    const taken = concat(output.take() ?? []);
+    expect(Buffer.compare(taken, concat(written))).toBe(0);
+    expect(output.size).toBe(0);
+    expect(output.take()).toBeUndefined();
+    expect(concat(other.take() ?? []).every((byte) => byte === 0xee)).toBe(true);
+  });
+
+  it("passes bytes themselves, and copies what is to be copied", () => {
+    const output = new Output();
+    const data = bytes(1, 2);
+    output.pass(data);
+    output.copy(data);
+    data.fill(5);
+    expect(toHex(concat(output.take() ?? []))).toBe("05050102");
+  });
+
+  it("takes more than a slab holds", () => {
+    const output = new Output();
+    const data = new Uint8Array(100_000).fill(3);
+    write(output, data);
+    write(output, bytes(4));
+    expect(output.size).toBe(100_001);
+    const taken = concat(output.take() ?? []);
+    expect(taken.length).toBe(100_001);
+    expect(taken[99_999]).toBe(3);
+    expect(taken[100_000]).toBe(4);
+  });
+
+  it("clear() drops what is queued", () => {
+    const output = new Output();
+    write(output, bytes(1));
+    output.pass(bytes(2));
+    write(output, bytes(3));
+    output.clear();
+    expect(output.size).toBe(0);
+    expect(output.take()).toBeUndefined();
+    write(output, bytes(4));
+    expect(toHex(concat(output.take() ?? []))).toBe("04");
+  });
+
+  it("holds nothing while it is empty", () => {
+    const output = new Output();
+    write(output, new Uint8Array(100));
+    output.take();
+    expect(reachableBytes(output)).toBeLessThan(100);
+  });
+});

@@ -1,0 +1,542 @@
+import { describe, expect, it } from "vitest";
+import type { ConnectionEvent, MessageWriter, Options, Role } from "../../src/index.js";
+import { PreparedMessage } from "../../src/index.js";
+import { framesFromPeer, fromPeer, opened, ROLES, takeFrames } from "../support/opened.js";
+import type { FrameSpec, Summary } from "../support/wire.js";
+import {
+  bytes,
+  concat,
+  feedings,
+  parseFrames,
+  pull,
+  queued,
+  summarize,
+  takeAll,
+  toHex,
+} from "../support/wire.js";
+
+const other = (role: Role): Role => (role === "server" ? "client" : "server");
+
+interface Row {
+  readonly name: string;
+  readonly frames: readonly FrameSpec[];
+  readonly events: readonly Summary[];
+}
+
+const text = (value: string): Summary => ({ type: "text", text: value, final: true });
+const binary = (payload: string): Summary => ({
+  type: "binary",
+  payload: toHex(bytes(payload)),
+  final: true,
+});
+const ping = (payload: string): Summary => ({ type: "ping", payload: toHex(bytes(payload)) });
+const pong = (payload: string): Summary => ({
+  type: "pong",
+  payload: toHex(bytes(payload)),
+  roundTripTime: undefined,
+});
+
+const rows: Row[] = [
+  { name: "an empty text", frames: [{ opcode: 1 }], events: [text("")] },
+  { name: "an empty binary message", frames: [{ opcode: 2 }], events: [binary("")] },
+  {
+    name: "two messages, one behind the other",
+    frames: [
+      { opcode: 1, payload: "a" },
+      { opcode: 2, payload: "b" },
+    ],
+    events: [text("a"), binary("b")],
+  },
+  {
+    name: "two fragments",
+    frames: [
+      { opcode: 1, fin: false, payload: "Hel" },
+      { opcode: 0, payload: "lo" },
+    ],
+    events: [text("Hello")],
+  },
+  {
+    name: "many fragments",
+    frames: [
+      { opcode: 2, fin: false, payload: "0" },
+      ..."123456789".split("").map((payload) => ({ opcode: 0, fin: false, payload })),
+      { opcode: 0, payload: "!" },
+    ],
+    events: [binary("0123456789!")],
+  },
+  ...[1, 2].flatMap((opcode): Row[] => {
+    const message = opcode === 1 ? text : binary;
+    return [
+      {
+        name: `a message of only empty fragments, opcode ${opcode}`,
+        frames: [{ opcode, fin: false }, { opcode: 0, fin: false }, { opcode: 0 }],
+        events: [message("")],
+      },
+      {
+        name: `empty fragments before, between and behind, opcode ${opcode}`,
+        frames: [
+          { opcode, fin: false },
+          { opcode: 0, fin: false, payload: "a" },
+          { opcode: 0, fin: false },
+          { opcode: 0, fin: false },
+          { opcode: 0, fin: false, payload: "b" },
+          { opcode: 0 },
+        ],
+        events: [message("ab")],
+      },
+      {
+        name: `an empty first fragment and a whole last one, opcode ${opcode}`,
+        frames: [
+          { opcode, fin: false },
+          { opcode: 0, payload: "a" },
+        ],
+        events: [message("a")],
+      },
+      {
+        name: `one after another, each in fragments, opcode ${opcode}`,
+        frames: [
+          { opcode, fin: false, payload: "a" },
+          { opcode: 0 },
+          { opcode: 3 - opcode, fin: false, payload: "b" },
+          { opcode: 0 },
+          { opcode, payload: "c" },
+        ],
+        events: [message("a"), (opcode === 1 ? binary : text)("b"), message("c")],
+      },
+    ];
+  }),
+  {
+    name: "5.5: control frames alone",
+    frames: [{ opcode: 9 }, { opcode: 10 }, { opcode: 9, payload: "p".repeat(125) }],
+    events: [ping(""), pong(""), ping("p".repeat(125))],
+  },
+];
+
+/** 5.4: control frames may stand between any two fragments, and change no message. */
+const withControlFrames: Row[] = [
+  {
+    name: "a ping and a pong between fragments",
+    frames: [
+      { opcode: 2, fin: false, payload: "a" },
+      { opcode: 9, payload: "?" },
+      { opcode: 10, payload: "!" },
+      { opcode: 0, payload: "b" },
+    ],
+    events: [ping("?"), pong("!"), binary("ab")],
+  },
+  {
+    name: "between empty fragments",
+    frames: [
+      { opcode: 1, fin: false },
+      { opcode: 9 },
+      { opcode: 0, fin: false },
+      { opcode: 9 },
+      { opcode: 0 },
+    ],
+    events: [ping(""), ping(""), text("")],
+  },
+];
+
+function run(role: Role, options: Options, { frames, events }: Row): void {
+  const wire = framesFromPeer(role, frames);
+  const half = fromPeer(role, { opcode: 1, payload: "next" }).slice(0, -1);
+  for (const way of [...feedings, queued]) {
+    const connection = opened(role, options);
+    expect(summarize(way.feed(connection, wire)), way.name).toEqual(events);
+    expect(connection.state).toBe("open");
+    // What follows is read from its first byte, and not told before its last.
+    const again = opened(role, options);
+    const told = summarize(way.feed(again, concat([wire, half])));
+    expect(told.filter((event) => !("final" in event) || event.final)).toEqual(events);
+  }
+}
+
+for (const role of ROLES) {
+  describe(`a ${role} reads messages (RFC 6455 5.4)`, () => {
+    for (const row of [...rows, ...withControlFrames]) {
+      it(row.name, () => run(role, {}, row));
+      it(`${row.name}, text as bytes`, () => run(role, { text: "bytes" }, row));
+    }
+    for (const row of rows) it(`${row.name}, streaming`, () => run(role, { streaming: true }, row));
+
+    it("streaming: a control frame comes between the pieces, where it stood", () => {
+      const wire = framesFromPeer(role, withControlFrames[0]?.frames ?? []);
+      for (const way of [...feedings, queued]) {
+        expect(summarize(way.feed(opened(role, { streaming: true }), wire))).toEqual([
+          { type: "binary", payload: "61", final: false },
+          ping("?"),
+          pong("!"),
+          { type: "binary", payload: "62", final: true },
+        ]);
+      }
+    });
+
+    it("streaming: what arrived is told at once, no piece is empty but the last", () => {
+      const wire = framesFromPeer(role, [
+        { opcode: 2, fin: false, payload: "abc" },
+        { opcode: 0, fin: false },
+        { opcode: 0, payload: "" },
+      ]);
+      const connection = opened(role, { streaming: true });
+      const told: string[] = [];
+      for (const byte of wire) {
+        connection.receive(bytes(byte));
+        for (const event of pull(connection))
+          if (event.type === "binary") told.push(`${toHex(event.payload)} ${event.final}`);
+      }
+      expect(told).toEqual(["61 false", "62 false", "63 false", " true"]);
+    });
+
+    it("payloads stay as they are for ever, owned or not, whatever comes after", () => {
+      for (const owned of [true, false]) {
+        const connection = opened(role);
+        const kept: [event: ConnectionEvent, payload: string][] = [];
+        for (let i = 0; i < 200; i++) {
+          const payload = String(i).repeat(1 + (i % 40));
+          const wire = fromPeer(role, { opcode: i % 4 === 3 ? 9 : 2, payload });
+          const cut = i % wire.length;
+          const parts = [wire.slice(0, cut), wire.slice(cut)];
+          for (const part of parts) {
+            connection.receive(part, owned);
+            if (!owned) part.fill(0);
+            for (const event of pull(connection)) kept.push([event, payload]);
+          }
+        }
+        expect(kept).toHaveLength(200);
+        for (const [event, payload] of kept)
+          expect("payload" in event && Buffer.from(event.payload).toString()).toBe(payload);
+      }
+    });
+
+    it("events() tells what is there, and leaving it closes nothing", () => {
+      const connection = opened(role);
+      connection.receive(
+        framesFromPeer(role, [
+          { opcode: 1, payload: "a" },
+          { opcode: 1, payload: "b" },
+        ]),
+      );
+      for (const event of connection.events()) {
+        expect(event).toMatchObject({ type: "text", text: "a" });
+        break;
+      }
+      expect([...connection.events()]).toMatchObject([{ text: "b" }]);
+      expect(connection.state).toBe("open");
+    });
+
+    it("data is what a peer's send takes to send the same", () => {
+      const connection = opened(role);
+      connection.receive(
+        framesFromPeer(role, [
+          { opcode: 1, payload: "é" },
+          { opcode: 2, payload: "b" },
+        ]),
+      );
+      const data = pull(connection).map((event) => "data" in event && event.data);
+      expect(data).toEqual(["é", bytes("b")]);
+    });
+  });
+
+  interface Written {
+    readonly name: string;
+    readonly kind: "text" | "binary";
+    readonly run: (writer: MessageWriter) => void;
+    /** What is sent: opcode, fin, payload in hexadecimal. */
+    readonly frames: readonly (readonly [opcode: number, fin: boolean, payload: string])[];
+  }
+
+  const written: Written[] = [
+    {
+      name: "parts and an end",
+      kind: "text",
+      run: (w) => {
+        expect(w.write("a")).toBe(true);
+        expect(w.write("b")).toBe(true);
+        expect(w.end("c")).toBe(true);
+      },
+      frames: [
+        [1, false, "61"],
+        [0, false, "62"],
+        [0, true, "63"],
+      ],
+    },
+    { name: "an end without parts", kind: "text", run: (w) => w.end(), frames: [[1, true, ""]] },
+    { name: "an end without parts, binary", kind: "binary", run: (w) => w.end(), frames: [[2, true, ""]] },
+    {
+      name: "an end with the only part",
+      kind: "binary",
+      run: (w) => w.end(bytes(1, 2)),
+      frames: [[2, true, "0102"]],
+    },
+    {
+      name: "empty parts send nothing",
+      kind: "binary",
+      run: (w) => {
+        expect(w.write(bytes())).toBe(true);
+        w.write(bytes(7));
+        w.write(bytes());
+        w.end();
+      },
+      frames: [
+        [2, false, "07"],
+        [0, true, ""],
+      ],
+    },
+    {
+      name: "8.1: a pair split over two parts joins",
+      kind: "text",
+      run: (w) => {
+        w.write("a\ud83d");
+        w.write("\ude00b");
+        w.end();
+      },
+      frames: [
+        [1, false, "61"],
+        [0, false, "f09f988062"],
+        [0, true, ""],
+      ],
+    },
+    {
+      name: "8.1: a pair split over a part and the end",
+      kind: "text",
+      run: (w) => {
+        w.write("\ud83d");
+        w.end("\ude00");
+      },
+      frames: [[1, true, "f09f9880"]],
+    },
+    {
+      name: "8.1: a pair split with an empty part between",
+      kind: "text",
+      run: (w) => {
+        w.write("\ud83d");
+        w.write("");
+        w.end("\ude00");
+      },
+      frames: [[1, true, "f09f9880"]],
+    },
+    {
+      name: "8.1: a pair split with empty bytes between, which send nothing",
+      kind: "text",
+      run: (w) => {
+        w.write("\ud83d");
+        w.write(bytes());
+        w.end("\ude00");
+      },
+      frames: [[1, true, "f09f9880"]],
+    },
+    {
+      name: "8.1: half a pair that stays alone is U+FFFD, at the end",
+      kind: "text",
+      run: (w) => {
+        w.write("a\ud83d");
+        w.end();
+      },
+      frames: [
+        [1, false, "61"],
+        [0, true, "efbfbd"],
+      ],
+    },
+    {
+      name: "8.1: half a pair that stays alone is U+FFFD, before another string",
+      kind: "text",
+      run: (w) => {
+        w.write("\ud83d");
+        w.end("x");
+      },
+      frames: [[1, true, "efbfbd78"]],
+    },
+    {
+      name: "8.1: half a pair that stays alone is U+FFFD, before bytes",
+      kind: "text",
+      run: (w) => {
+        w.write("\ud83d");
+        w.end(bytes("x"));
+      },
+      frames: [
+        [1, false, "efbfbd"],
+        [0, true, "78"],
+      ],
+    },
+    {
+      name: "8.1: two high halves, and a low one",
+      kind: "text",
+      run: (w) => {
+        w.write("\ud83d\ud83d");
+        w.end("\ude00");
+      },
+      frames: [
+        [1, false, "efbfbd"],
+        [0, true, "f09f9880"],
+      ],
+    },
+    {
+      name: "a text in bytes, cut inside a code point",
+      kind: "text",
+      run: (w) => {
+        w.write(bytes(0xe2));
+        w.write(bytes());
+        w.write(bytes(0x82));
+        w.end(bytes(0xac));
+      },
+      frames: [
+        [1, false, "e2"],
+        [0, false, "82"],
+        [0, true, "ac"],
+      ],
+    },
+    {
+      name: "a text in strings and in bytes",
+      kind: "text",
+      run: (w) => {
+        w.write("a");
+        w.write(bytes("é"));
+        w.end("€");
+      },
+      frames: [
+        [1, false, "61"],
+        [0, false, "c3a9"],
+        [0, true, "e282ac"],
+      ],
+    },
+    {
+      name: "it goes on after a part that could not be sent",
+      kind: "text",
+      run: (w) => {
+        w.write("a");
+        expect(() => w.write(bytes(0xff))).toThrow(/UTF-8/);
+        expect(() => w.end(bytes(0xc3))).toThrow(/UTF-8/);
+        w.end("b");
+      },
+      frames: [
+        [1, false, "61"],
+        [0, true, "62"],
+      ],
+    },
+  ];
+
+  describe(`a ${role} sends messages (RFC 6455 5.4)`, () => {
+    for (const { name, kind, run, frames } of written) {
+      it(`in fragments: ${name}`, () => {
+        const connection = opened(role);
+        run(connection.startMessage(kind));
+        const wire = takeAll(connection);
+        expect(
+          parseFrames(wire).map(({ opcode, fin, payload, masked }) => [opcode, fin, toHex(payload), masked]),
+        ).toEqual(frames.map((expected) => [...expected, role === "client"]));
+        // Our own other side reads one message of it.
+        const reader = opened(other(role));
+        reader.receive(wire);
+        expect(summarize(pull(reader))).toMatchObject([{ type: kind, final: true }]);
+        expect(connection.sendText("another may follow")).toBe(true);
+      });
+    }
+
+    it("control frames, and the answer to a ping, go between the fragments", () => {
+      const connection = opened(role);
+      const writer = connection.startMessage("binary");
+      writer.write(bytes(1));
+      connection.ping(bytes(2));
+      connection.receive(fromPeer(role, { opcode: 9, payload: bytes(3) }));
+      pull(connection);
+      connection.pong(bytes(4));
+      writer.end(bytes(5));
+      expect(takeFrames(connection).map(({ opcode, fin, payload }) => [opcode, fin, toHex(payload)])).toEqual(
+        [
+          [2, false, "01"],
+          [9, true, "02"],
+          [10, true, "03"],
+          [10, true, "04"],
+          [0, true, "05"],
+        ],
+      );
+    });
+
+    it("a writer is inert once the connection failed, was lost, or was never to be had", () => {
+      const failed = opened(role);
+      const first = failed.startMessage("text");
+      first.write("a");
+      failed.receive(fromPeer(role, { opcode: 3 }));
+      pull(failed);
+      expect([first.write("b"), first.end("c")]).toEqual([false, false]);
+      expect(takeFrames(failed).map(({ opcode }) => opcode)).toEqual([1, 8]);
+
+      const lost = opened(role);
+      const second = lost.startMessage("text");
+      second.write("a");
+      lost.transportLost();
+      expect([second.write("b"), second.end("c")]).toEqual([false, false]);
+      expect(lost.outputSize).toBe(0);
+
+      const closing = opened(role);
+      closing.close(1000);
+      takeFrames(closing);
+      const third = closing.startMessage("binary");
+      expect([third.write(bytes(1)), third.end(bytes(2))]).toEqual([false, false]);
+      expect(closing.outputSize).toBe(0);
+    });
+
+    for (const [name, message, opcode, payload] of [
+      ["an empty text", "", 1, ""],
+      ["a text", "é€😀", 1, "é€😀"],
+      ["a text with a lone surrogate", "a\ud83d", 1, "a\ufffd"],
+      ["a text of 126 bytes", "x".repeat(126), 1, "x".repeat(126)],
+      ["a text of 70000 bytes", "x".repeat(70_000), 1, "x".repeat(70_000)],
+      ["an empty binary message", bytes(), 2, ""],
+      ["bytes", bytes("abc"), 2, "abc"],
+      ["5000 bytes", bytes("y".repeat(5000)), 2, "y".repeat(5000)],
+    ] as const) {
+      it(`prepared for many: ${name}`, () => {
+        const prepared = new PreparedMessage(message);
+        const [one, two] = [opened(role), opened(role)];
+        for (const connection of [one, two, one]) expect(connection.sendPrepared(prepared)).toBe(true);
+        expect(one.outputSize).toBeGreaterThan(two.outputSize);
+        for (const [connection, count] of [
+          [one, 2],
+          [two, 1],
+        ] as const) {
+          const frames = takeFrames(connection);
+          expect(frames).toHaveLength(count);
+          for (const frame of frames) {
+            expect([frame.opcode, frame.fin]).toEqual([opcode, true]);
+            expect(Buffer.from(frame.payload).toString()).toBe(payload);
+          }
+        }
+        // The frame itself is never masked in place.
+        expect(parseFrames(prepared.frame)).toMatchObject([{ masked: false, opcode }]);
+        expect(Buffer.from(prepared.payload).toString()).toBe(payload);
+      });
+    }
+
+    it("prepared bytes are copied: they may change afterwards", () => {
+      const data = bytes("before");
+      const prepared = new PreparedMessage(data);
+      data.fill(0);
+      expect(Buffer.from(prepared.payload).toString()).toBe("before");
+    });
+
+    it("a prepared message is false where it is too late", () => {
+      const connection = opened(role);
+      connection.close();
+      expect(connection.sendPrepared(new PreparedMessage("x"))).toBe(false);
+      expect(takeFrames(connection).map(({ opcode }) => opcode)).toEqual([8]);
+    });
+
+    it("what our other side reads is what was sent, at every length's edge", () => {
+      const connection = opened(role);
+      const reader = opened(other(role));
+      for (const length of [0, 1, 125, 126, 4095, 4096, 65535, 65536]) {
+        const payload = new Uint8Array(length).fill(length & 0xff);
+        const value = "é".repeat(length / 2);
+        connection.sendBinary(payload);
+        connection.sendText(value);
+        connection.sendText(bytes(value));
+        reader.receive(takeAll(connection));
+        const [first, second, third] = pull(reader);
+        expect(first?.type === "binary" && Buffer.compare(first.payload, payload)).toBe(0);
+        expect(second?.type === "text" && second.text === value).toBe(true);
+        expect(third?.type === "text" && third.text === value).toBe(true);
+      }
+    });
+  });
+}
