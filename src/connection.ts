@@ -162,11 +162,14 @@ export class Connection {
     this.input.ended = true;
   }
 
-  /** Nothing can be written any more: a reset, a broken pipe, a transport that could not be had. What came before it is still read. */
-  transportLost(error?: unknown): void {
+  /**
+   * Nothing can be written any more: a reset, a broken pipe, a transport that could not be had, or one that was dropped here
+   * (`by` "local"). What came before it is still read.
+   */
+  transportLost(error?: unknown, by: "transport" | "local" = "transport"): void {
     if (this.phase === PHASES.closed || this.level === "destroy") return;
     this.readClock();
-    this.blame(causeOf("transport", "transport-lost", undefined, error));
+    this.blame(causeOf(by, "transport-lost", undefined, error));
     this.destroy();
   }
 
@@ -537,8 +540,7 @@ export class Connection {
     const cause = causeOf("peer", "closed", offset);
     if (this.phase === PHASES.open) {
       this.blame(cause);
-      // RFC 6455 5.5.1: the answer has the code that was received.
-      if (this.level !== "destroy") this.sendClose({ code: close.code, reason: "" });
+      if (this.level !== "destroy") this.sendClose(close); // RFC 6455 5.5.1: the code is echoed; so is the reason
     }
     this.step("closeReceived");
     return { type: "closing", code: close.code, reason: close.reason, cause };

@@ -10,6 +10,7 @@ import type { ExaminedRequest, ResponseData } from "./handshake/negotiation.js";
 import {
   acceptance,
   examineRequest,
+  isExtendedConnect,
   isFramingHeader,
   isHandshakeHeader,
   refusal,
@@ -57,7 +58,8 @@ export class ServerConnection extends Connection {
 
   /**
    * Takes a request that an HTTP server has read, and the bytes that it read past the head. In place of its bytes.
-   * @throws {UsageError} "bad-state" once there is a request, or bytes of one
+   * @throws {UsageError} "bad-argument", or "bad-state" once there is a request, or bytes of one, and for an extended CONNECT
+   * without `http: "external"`
    */
   receiveRequest(request: RequestData, head?: Uint8Array): void {
     if (head !== undefined) requireBytes(head, "what was read past the head");
@@ -65,6 +67,9 @@ export class ServerConnection extends Connection {
     const hasBytes = this.parser !== undefined || (this.settings.http === "1.1" && this.input.size > 0);
     if (this.phase !== PHASES.head || hasBytes) {
       throw new UsageError("bad-state", "there is a request already");
+    }
+    if (this.settings.http === "1.1" && isExtendedConnect(request)) {
+      throw new UsageError("bad-state", 'an extended CONNECT is answered as data: set `http: "external"`');
     }
     this.readClock();
     this.tell(this.examine(request, undefined));
@@ -134,8 +139,8 @@ export class ServerConnection extends Connection {
   protected override nextOpeningEvent(): ConnectionEvent | undefined {
     const { input, settings } = this;
     if (settings.http === "external") return undefined;
-    const parser = (this.parser ??= new HeadParser(settings.limits, judgeRequestLine, "bad-request-line"));
     while (input.position < input.end || input.advance()) {
+      const parser = (this.parser ??= new HeadParser(settings.limits, judgeRequestLine, "bad-request-line"));
       input.position = parser.read(input.bytes, input.position, input.end);
       if (!parser.done && parser.fault === undefined) continue;
       this.parser = undefined;

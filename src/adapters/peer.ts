@@ -164,7 +164,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   /** Drops the transport at once. The other side sees an abnormal end (1006). */
   terminate(): void {
     this.mute();
-    this.connection.transportLost(new Error("the connection was terminated here"));
+    this.connection.transportLost(new Error("terminate() was called"), "local");
     this.pump.run();
   }
 

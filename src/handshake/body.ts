@@ -87,9 +87,9 @@ export class BodyReader {
   /** Reads a byte of a line in the chunked coding (RFC 9112 7.1). */
   private readLine(bytes: Uint8Array, at: number): number {
     const byte = bytes[at] as number;
-    if (++this.lineSize > MAX_LINE) {
+    if (++this.lineSize > MAX_LINE || (this.afterCr && byte !== LF)) {
       this.finish(false);
-    } else if (byte === LF && this.afterCr) {
+    } else if (this.afterCr) {
       const { line } = this;
       this.line = "";
       this.afterCr = false;

@@ -1,3 +1,5 @@
+import { UsageError } from "../errors.js";
+import { quote } from "./headers.js";
 import { isToken, skipSpace, tokenEnd } from "./tokens.js";
 
 /** A parameter of an extension; its value is undefined where it stands alone. */
@@ -75,13 +77,24 @@ function unquote(value: string): string {
   return value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
 }
 
-/** Elements as Sec-WebSocket-Extensions spells them. */
+/**
+ * Elements as Sec-WebSocket-Extensions spells them.
+ * @throws {UsageError} "bad-header" where an extension gave something that is no token
+ */
 export function formatExtensions(offers: readonly ExtensionOffer[]): string {
   return offers
     .map(({ name, parameters }) =>
-      [name, ...parameters.map(([key, value]) => (value === undefined ? key : `${key}=${value}`))].join("; "),
+      [
+        token(name),
+        ...parameters.map(([key, value]) => token(key) + (value === undefined ? "" : `=${token(value)}`)),
+      ].join("; "),
     )
     .join(", ");
+}
+
+function token(text: string): string {
+  if (isToken(text)) return text;
+  throw new UsageError("bad-header", `${quote(text)} in an extension is no token (RFC 6455 9.1)`);
 }
 
 /** Server: what of `offers` is accepted, each extension at most once, in the order of the offers. */

@@ -16,7 +16,7 @@ export interface WebSocketUrl {
 
 /**
  * Takes a ws:, wss:, http: or https: URL apart (RFC 6455 3). It must be in ASCII already, as the URL class leaves it.
- * @throws {UsageError} "bad-url"
+ * @throws {UsageError} "bad-url", or "bad-argument" where it is no string
  */
 export function parseUrl(url: string): WebSocketUrl {
   requireString(url, "a URL");

@@ -106,7 +106,11 @@ describe("attach()", () => {
   ])("a far side that %s", async (_, act, rule) => {
     const [left, right] = duplexPair();
     let closes = 0;
-    const server = attach(left, open("server"), { close: () => void closes++ });
+    const server = attach(left, open("server"), {
+      close: () => {
+        closes++;
+      },
+    });
     right.on("error", () => undefined);
     act(right);
     const { code, cause } = await server.closed;

@@ -136,6 +136,17 @@ describe("a server that answers something else", () => {
     await eventually(() => [...server.sockets].every((one) => one.readableEnded || one.destroyed));
   });
 
+  it("is not waited for: its answer says all, whether it ends its side or not", async () => {
+    const forever = { timeouts: { linger: Infinity } };
+    const rejecting = await rawServer(async (raw) => {
+      await raw.head();
+      raw.send(head("HTTP/1.1 302 Found", "Location: /there", "Content-Length: 0"));
+    });
+    expect((await refusal(rejecting.url, forever)).response?.status).toBe(302);
+    const babbling = await rawServer((raw) => raw.send("220 mail.example ESMTP\r\n"));
+    expect((await refusal(babbling.url, forever)).cause.rule).toBe("bad-status-line");
+  });
+
   it("a subprotocol that was not offered", async () => {
     const server = await rawServer(async (raw) => {
       const request = await raw.head();

@@ -150,9 +150,15 @@ describe.each(PLAIN_ENTRIES)("$name, resets", (entry) => {
     const server = await entry.start({
       ...ECHO,
       ...options,
-      open: () => void count.open++,
-      close: () => void count.close++,
-      error: () => void count.error++,
+      open: () => {
+        count.open++;
+      },
+      close: () => {
+        count.close++;
+      },
+      error: () => {
+        count.error++;
+      },
     });
     return {
       where: server.where as { port: number },
@@ -248,7 +254,12 @@ describe.each(ENTRIES)("$name, a peer that vanished", (entry) => {
   it("sends go on for a while, then are false; nothing is thrown", async () => {
     const opened = deferred<Peer>();
     let closes = 0;
-    const server = await entry.start({ open: (peer) => opened.resolve(peer), close: () => void closes++ });
+    const server = await entry.start({
+      open: (peer) => opened.resolve(peer),
+      close: () => {
+        closes++;
+      },
+    });
     const client = await connect(server.url, server.options);
     const peer = await opened.promise;
     client.terminate();

@@ -52,7 +52,9 @@ describe.each(PLAIN_ENTRIES)("$name, a peer that does not read", (entry) => {
     let drains = 0;
     const server = await entry.start({
       open: (peer) => opened.resolve(peer),
-      drain: () => void drains++,
+      drain: () => {
+        drains++;
+      },
     });
     const raw = await rawConnection(server.where, { reading: false });
     raw.send(upgradeRequest());

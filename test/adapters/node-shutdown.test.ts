@@ -118,7 +118,9 @@ describe.each(PLAIN_ENTRIES)("$name, close()", (entry) => {
     let closes = 0;
     const server = await entry.start({
       open: (peer) => void peer.send(new Uint8Array(32 * 1024 * 1024)),
-      close: () => void closes++,
+      close: () => {
+        closes++;
+      },
     });
     const deaf = await rawConnection(server.where, { reading: false });
     deaf.stream.end(bytes(upgradeRequest()));

@@ -240,7 +240,7 @@ describe("the server closes", () => {
   test("while the page pumps megabytes: the page still gets to see the code", async () => {
     const { seen, closed } = await meet(
       { open: (peer) => void peer.close(4001, "enough") },
-      { send: Array.from({ length: 16 }, () => 1_000_000) },
+      { send: Array.from({ length: 8 }, () => 1_000_000) },
     );
     // Chromium calls it unclean as long as the page has unsent data: only code and reason are due.
     expect(seen.closed).toMatchObject({ code: 4001, reason: "enough" });
@@ -286,7 +286,7 @@ describe("the server closes", () => {
 });
 
 describe("the server fails the connection (RFC 6455 7.1.7): the page sees the code", () => {
-  const endless = Array.from({ length: 12 }, () => 1_000_000);
+  const endless = Array.from({ length: 8 }, () => 1_000_000);
   test.each<[string, EndpointOptions, Plan, number, string]>([
     ["a message over the limit", { limits: { message: 1000 } }, { send: [1001] }, 1009, "message-limit"],
     [

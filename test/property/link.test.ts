@@ -289,7 +289,7 @@ describe("a text sent in parts", () => {
       fc.boolean(),
       (text, cuts, asBytes, streaming) => {
         const whole = asBytes ? new Uint8Array(Buffer.from(text)) : text;
-        const server = new Connection("server");
+        const server = new Connection("server", {});
         const client = new Connection("client", { platform: { random: seededRandom(1) }, streaming });
         const writer = server.startMessage("text");
         const places = [0, ...cuts.map((cut) => cut % (whole.length + 1)), whole.length].sort(

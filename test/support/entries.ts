@@ -30,9 +30,11 @@ export function socketPath(): string {
   return path.join(folder, "s");
 }
 
+/** A server that runs until the test is over. */
 export interface Running<Context = unknown> {
   readonly peers: ReadonlySet<Peer<Context>>;
   close(options?: { code?: number; reason?: string; timeout?: number }): Promise<void>;
+  readonly secure: boolean;
   /** For `connect`. */
   readonly url: string;
   readonly options: ConnectOptions;
@@ -84,6 +86,7 @@ function entry(name: string, through: "serve" | "http", secure: boolean, unix: b
       const url = `${scheme}://127.0.0.1:${port}/`;
       return {
         peers: running.peers,
+        secure,
         close: (closeOptions) => running.close(closeOptions),
         url,
         options: { socketPath: socket, ...(secure && { tls: { ca: TEST_TLS.cert } }) },
@@ -161,14 +164,14 @@ export const ECHO: Pick<EndpointOptions, "message"> = {
 };
 
 /** The next message that an iteration brings; throws at its end. */
-export async function next(iterator: AsyncIterator<Message>): Promise<Message> {
-  const { done, value } = await iterator.next();
-  if (done === true) throw new Error("there are no more messages");
-  return value;
+export async function next(iterator: AsyncIterator<Message, undefined>): Promise<Message> {
+  const result = await iterator.next();
+  if (result.done === true) throw new Error("there are no more messages");
+  return result.value;
 }
 
 /** The next message, which must be a text. */
-export async function nextText(iterator: AsyncIterator<Message>): Promise<string> {
+export async function nextText(iterator: AsyncIterator<Message, undefined>): Promise<string> {
   const message = await next(iterator);
   if (message.type !== "text") throw new Error("the message is not a text");
   return message.text;

@@ -1,6 +1,7 @@
 // The other end of a real socket, written by hand: it says and leaves unsaid whatever a test wants.
 
 import * as net from "node:net";
+import * as tls from "node:tls";
 import type { Duplex } from "node:stream";
 
 import { onTestFinished } from "vitest";
@@ -139,6 +140,22 @@ function frameSize(data: Uint8Array): number | undefined {
   if (data.length < 2 + more) return undefined;
   const length = more === 0 ? short : Number(`0x${Buffer.from(data.subarray(2, 2 + more)).toString("hex")}`);
   return 2 + more + mask + length;
+}
+
+/** A connection to a server on a TCP port, with TLS where it has that; nothing is waited for. */
+export function rawDial(
+  server: { readonly where: unknown; readonly secure: boolean },
+  { reading = true } = {},
+): RawPeer {
+  const { port } = server.where as { port: number };
+  const to = { port, host: "127.0.0.1", allowHalfOpen: true };
+  const stream = server.secure
+    ? tls.connect({ ...to, rejectUnauthorized: false } as tls.ConnectionOptions)
+    : net.connect(to);
+  onTestFinished(() => {
+    stream.destroy();
+  });
+  return new RawPeer(stream, { reading });
 }
 
 /** A TCP connection to a server, to be spoken over by hand. */

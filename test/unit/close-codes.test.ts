@@ -64,7 +64,7 @@ for (const role of ROLES) {
               cause: { by: "peer", rule, offset: wire.length - 5 },
             },
           ]);
-          const answer = lawful ? closePayload(code) : closePayload(1002, RULES["close-code"].says);
+          const answer = lawful ? closePayload(code, "why") : closePayload(1002, RULES["close-code"].says);
           expect(takeFrames(connection).map(({ opcode, payload }) => [opcode, toHex(payload)])).toEqual([
             [8, toHex(answer)],
           ]);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Connection, Options, Role, RuleName } from "../../src/index.js";
 import { RULES } from "../../src/index.js";
+import { phaseAfter, PHASES, TRANSITIONS } from "../../src/closing.js";
 import { fromPeer, ManualClock, opened, ROLES, takeFrames } from "../support/opened.js";
 import type { FrameSpec, Summary, WireFrame } from "../support/wire.js";
 import { bytes, closePayload, concat, pull, summarize, toHex } from "../support/wire.js";
@@ -72,6 +73,8 @@ interface Path {
   readonly roles?: readonly Role[];
   readonly options?: Options;
   readonly run: (it: Driven) => void;
+  /** Whether without `halfClose` what was taken last is given its time to be written, as "destroy" would drop it. */
+  readonly lingers?: boolean;
   /** The Closes sent: payloads in hexadecimal. */
   readonly closes: readonly string[];
   readonly closing: readonly [code: number, reason?: string] | undefined;
@@ -131,12 +134,12 @@ const paths: Path[] = [
         d.receive(THEIRS);
         run(d);
       },
-      closes: [hexClose(1001)],
+      closes: [hexClose(1001, "theirs")],
       closing: [1001, "theirs"],
       code: 1001,
       reason: "theirs",
       clean: true,
-      sent: [1001],
+      sent: [1001, "theirs"],
       cause: ["peer", "closed"],
       levels,
     },
@@ -209,12 +212,12 @@ const paths: Path[] = [
       d.receive({ opcode: 1, fin: false, payload: "partial" }, THEIRS);
       d.end();
     },
-    closes: [hexClose(1001)],
+    closes: [hexClose(1001, "theirs")],
     closing: [1001, "theirs"],
     code: 1001,
     reason: "theirs",
     clean: true,
-    sent: [1001],
+    sent: [1001, "theirs"],
     cause: ["peer", "closed"],
     levels: END,
   },
@@ -328,6 +331,7 @@ const paths: Path[] = [
   },
   {
     name: "7.1.7: we fail the connection; the peer ends",
+    lingers: true,
     run: (d) => {
       d.receive({ opcode: 3 });
       d.end();
@@ -428,12 +432,12 @@ const paths: Path[] = [
       expect(writer.end(bytes(3))).toBe(false);
       d.end();
     },
-    closes: [hexClose(1001)],
+    closes: [hexClose(1001, "theirs")],
     closing: [1001, "theirs"],
     code: 1001,
     reason: "theirs",
     clean: true,
-    sent: [1001],
+    sent: [1001, "theirs"],
     cause: ["peer", "closed"],
     levels: END,
   },
@@ -466,6 +470,7 @@ const paths: Path[] = [
   },
   {
     name: "the peer's end is noticed only after our close(): it counts as no answer",
+    lingers: true,
     run: (d) => {
       d.connection.receiveEnd();
       d.close(1000);
@@ -490,12 +495,12 @@ const paths: Path[] = [
       d.takes = true;
       d.pump();
     },
-    closes: [hexClose(1001)],
+    closes: [hexClose(1001, "theirs")],
     closing: [1001, "theirs"],
     code: 1001,
     reason: "theirs",
     clean: true,
-    sent: [1001],
+    sent: [1001, "theirs"],
     cause: ["peer", "closed"],
     levels: END,
   },
@@ -505,7 +510,13 @@ const paths: Path[] = [
       d.takes = false;
       d.connection.sendText("never taken");
       d.end();
-      d.deadline(2000);
+      // Events are parsed without a look at the clock: the time may begin anew with the next one, once.
+      for (let round = 0; round < 2; round++) {
+        d.clock.now = d.connection.deadline ?? 0;
+        d.connection.handleTimeout();
+      }
+      expect(d.clock.now).toBe(1_000 + 2 * 2_000);
+      d.pump();
     },
     closes: [],
     closing: undefined,
@@ -525,6 +536,10 @@ for (const role of ROLES) {
           const d = new Driven(role, { ...path.options, halfClose });
           path.run(d);
           const { connection } = d;
+          if (path.lingers === true && !halfClose) {
+            expect([connection.state, connection.transport]).toEqual(["closing", "keep"]);
+            d.deadline(2000);
+          }
 
           const closing = d.events.filter(({ type }) => type === "closing");
           const [closingCode, closingReason = ""] = path.closing ?? [];
@@ -566,6 +581,98 @@ for (const role of ROLES) {
     });
   }
 }
+
+describe("closing, besides", () => {
+  for (const role of ROLES) {
+    it(`a ${role} without halfClose and without a clock goes at once: nobody could say how long to wait`, () => {
+      const connection = opened(role);
+      connection.receive(fromPeer(role, { opcode: 3 }));
+      expect(summarize(pull(connection))).toMatchObject([{ type: "closing", code: 1002 }]);
+      expect(connection.transport).toBe("keep");
+      expect(takeFrames(connection)).toMatchObject([{ opcode: 8 }]);
+      expect(summarize(pull(connection))).toMatchObject([{ type: "closed", clean: false }]);
+      expect(connection.transport).toBe("destroy");
+    });
+
+    it(`a ${role} tells what the transport was lost with`, () => {
+      const connection = opened(role);
+      const error = new Error("ECONNRESET");
+      connection.transportLost(error);
+      connection.transportLost(new Error("again"));
+      expect(pull(connection)).toMatchObject([{ type: "closed", cause: { rule: "transport-lost", error } }]);
+    });
+
+    it(`a ${role} still delivers what came before the transport was lost`, () => {
+      const connection = opened(role);
+      connection.receive(
+        concat([fromPeer(role, { opcode: 1, payload: "a" }), fromPeer(role, { opcode: 9, payload: "b" })]),
+      );
+      connection.transportLost();
+      expect(connection.transport).toBe("destroy");
+      expect(connection.state).toBe("closing");
+      expect(connection.sendText("too late")).toBe(false);
+      expect(pull(connection).map(({ type }) => type)).toEqual(["text", "ping", "closed"]);
+      expect(connection.outputSize).toBe(0);
+    });
+
+    it(`a ${role} tells at which byte the stream ended`, () => {
+      const connection = opened(role);
+      const wire = fromPeer(role, { opcode: 1, payload: "abc" });
+      connection.receive(concat([wire, wire.slice(0, 4)]));
+      connection.receiveEnd();
+      expect(summarize(pull(connection)).at(-1)).toMatchObject({
+        cause: { by: "peer", rule: "no-close", offset: wire.length + 4 },
+      });
+    });
+
+    it(`a ${role} told once more that the stream ended does nothing more`, () => {
+      const connection = opened(role);
+      connection.receiveEnd();
+      connection.receiveEnd();
+      expect(pull(connection)).toHaveLength(1);
+    });
+
+    it(`two of our own ends, closing at the same time, are both clean: ${role}`, () => {
+      const [one, two] = [opened(role), opened(role === "server" ? "client" : "server")];
+      one.close(1000, "one");
+      two.close(3000, "two");
+      const [fromOne, fromTwo] = [one.takeOutput() ?? [], two.takeOutput() ?? []];
+      for (const chunk of fromOne) two.receive(chunk);
+      for (const chunk of fromTwo) one.receive(chunk);
+      for (const [end, code, reason, sent] of [
+        [one, 3000, "two", { code: 1000, reason: "one" }],
+        [two, 1000, "one", { code: 3000, reason: "two" }],
+      ] as const) {
+        const events = pull(end);
+        expect(end.takeOutput()).toBeUndefined();
+        if (end.state !== "closed") end.receiveEnd();
+        events.push(...pull(end));
+        expect(summarize(events)).toMatchObject([
+          { type: "closing", code, reason },
+          { type: "closed", code, reason, clean: true, sent },
+        ]);
+      }
+    });
+  }
+
+  it("the table's transport never goes back, and its end is the end", () => {
+    const order = ["keep", "end"];
+    for (const [name, transitions] of Object.entries(TRANSITIONS)) {
+      for (const to of Object.values(transitions).flatMap((phase) =>
+        typeof phase === "string" ? [phase] : Object.values(phase),
+      )) {
+        const from = Object.values(PHASES).find((phase) => phase.name === name);
+        expect(order.indexOf(PHASES[to].transport)).toBeGreaterThanOrEqual(
+          order.indexOf(from?.transport ?? "end"),
+        );
+      }
+    }
+    expect(TRANSITIONS.closed).toEqual({});
+    expect(phaseAfter(PHASES.closed, "opened", "server")).toBe(PHASES.closed);
+    expect(phaseAfter(PHASES.open, "closeReceived", "server")).toBe(PHASES.ending);
+    expect(phaseAfter(PHASES.open, "closeReceived", "client")).toBe(PHASES.awaitingEnd);
+  });
+});
 
 function expectInert({ connection }: Driven): void {
   expect(connection.state).toBe("closed");

@@ -224,6 +224,16 @@ for (const role of ROLES) {
       expect(connection.state).toBe("open");
     });
 
+    it("a binary message tells its size without its bytes", () => {
+      for (const length of [0, 1, 300]) {
+        const connection = opened(role);
+        connection.receive(fromPeer(role, { opcode: 2, payload: new Uint8Array(length) }));
+        const event = connection.nextEvent();
+        const sizes = event?.type === "binary" ? [event.size, event.payload.length, event.size] : [];
+        expect(sizes).toEqual([length, length, length]);
+      }
+    });
+
     it("data is what a peer's send takes to send the same", () => {
       const connection = opened(role);
       connection.receive(

@@ -22,8 +22,8 @@ import { INVALID, VALID } from "../support/utf8-edges.js";
 import { bytes, fromHex, pull, takeAll } from "../support/wire.js";
 
 /** What the types forbid, for callers without them. */
-function wrong<T>(value: unknown): T {
-  return value as T;
+function wrong(value: unknown): never {
+  return value as never;
 }
 
 function mistake(act: () => unknown): UsageError {
@@ -51,6 +51,7 @@ const NO_BYTES_AT_ALL: readonly (readonly [name: string, value: unknown])[] = [
   ["a Uint16Array", new Uint16Array(4)],
   ["a DataView", new DataView(new ArrayBuffer(4))],
   ["an object", { length: 3 }],
+  ["an object without a prototype", Object.create(null)],
 ];
 
 const rows: Row[] = [
@@ -332,6 +333,13 @@ describe("what cannot be built", () => {
     const settings = new Settings({ highWaterMark: Infinity, limits, timeouts });
     expect(settings.limits).toEqual(limits);
     expect(settings.timeouts).toEqual(timeouts);
+  });
+
+  it("options: made once, they serve any number of connections", () => {
+    const settings = new Settings({ streaming: true, limits: { message: 1 } });
+    expect(Settings.of(settings)).toBe(settings);
+    expect(new OpenConnection("server", settings).state).toBe("open");
+    expect(new ServerConnection(settings).state).toBe("connecting");
   });
 
   it("a prepared message of anything but a string or bytes", () => {

@@ -102,7 +102,7 @@ for (const role of ROLES) {
         it(`8.1: 1007 at the offending byte: ${name}`, () => {
           const payload = bytes("ok€", fromHex(hex));
           const wrongAt = 5 + at;
-          for (const cuts of [[], [2], [6], [2, 3, 4, 5, 6], [wrongAt], [0, payload.length]]) {
+          for (const cuts of [[], [2, 3, 4, 5, 6], [wrongAt], [0, payload.length]]) {
             const specs = fragments(
               payload,
               cuts.filter((cut) => cut <= payload.length),
@@ -178,9 +178,9 @@ for (const role of ROLES) {
 
       for (const unit of ["a", "é", "€", "😀", "a€😀é"]) {
         it(`long texts of ${unit}, in chunks and fragments that cut anywhere`, () => {
-          const text = unit.repeat(Math.ceil(40_000 / bytes(unit).length));
+          const text = unit.repeat(Math.ceil(20_000 / bytes(unit).length));
           const payload = bytes(text);
-          for (const size of [100, 1023, 1024, 1025, 1026, 1027, 4095, 4097, 16383, 16385, 20_001, 70_000]) {
+          for (const size of [100, 1023, 1024, 1025, 1027, 4095, 4097, 16383, 16385, 70_000]) {
             const cuts = Array.from({ length: Math.floor(payload.length / size) }, (_, i) => (i + 1) * size);
             const fragmented = framesFromPeer(role, fragments(payload, cuts));
             const events = feedings[0]?.feed(opened(role, mode), fragmented) ?? [];
