@@ -399,6 +399,7 @@ export class Connection {
   /** @internal Gives the transport up. What it brought before is still read. */
   protected destroy(): void {
     this.level = "destroy";
+    if (this.output.size > 0) this.closeSent = undefined; // nothing follows a Close, so that it was not taken
     this.output.clear();
     this.messageWriter?.detach();
     this.messageWriter = undefined;

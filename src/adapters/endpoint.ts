@@ -8,7 +8,7 @@ import { ServerConnection } from "../server.js";
 import type { Options } from "../settings.js";
 import { Settings } from "../settings.js";
 import type { Handlers } from "./peer.js";
-import { Peer } from "./peer.js";
+import { isThenable, Peer } from "./peer.js";
 import type { Timers, Transport } from "./pump.js";
 
 // What servers share on every runtime: who is let in, who is there, and how all are sent home.
@@ -128,7 +128,7 @@ export class Endpoint<Context = unknown> {
       const { remoteAddress } = peer;
       const asked = this.refuse(request) ?? this.options.upgrade?.(request, { remoteAddress });
       // Any thenable: what would be a rejection must not pass for an acceptance.
-      const answer = asked !== undefined && "then" in asked ? await asked : asked;
+      const answer = isThenable(asked) ? await asked : asked;
       if (answer !== undefined && "status" in answer) {
         connection.reject(answer);
       } else {

@@ -12,20 +12,23 @@ import { Pump } from "./pump.js";
 /** A message, or with `streaming` a piece of one. */
 export type Message = TextEvent | BinaryEvent;
 
-/** What an application may want to be told. A handler that throws or rejects closes the connection with 1011. */
+/**
+ * What an application may want to be told. What a handler returns is ignored, but for a promise: where it rejects, or the
+ * handler throws, the connection is closed with 1011.
+ */
 export interface Handlers<Context = unknown> {
   /** The connection is open. */
-  open?(this: void, peer: Peer<Context>): void | Promise<void>;
+  open?(this: void, peer: Peer<Context>): unknown;
   /**
    * A message came. With this handler messages are pushed, as fast as they come; a promise that it returns is not waited
    * for. Without it they are pulled: iterate over the peer, and whoever iterates slowly slows the sender down.
    */
-  message?(this: void, peer: Peer<Context>, message: Message): void | Promise<void>;
+  message?(this: void, peer: Peer<Context>, message: Message): unknown;
   /** `send` returned false, and now there is room again. */
-  drain?(this: void, peer: Peer<Context>): void | Promise<void>;
+  drain?(this: void, peer: Peer<Context>): unknown;
   /** The connection is over. */
-  close?(this: void, peer: Peer<Context>, closed: ClosedEvent): void | Promise<void>;
-  /** Another handler threw or rejected. */
+  close?(this: void, peer: Peer<Context>, closed: ClosedEvent): unknown;
+  /** Another handler threw or rejected. Default: it is printed. */
   error?(this: void, error: unknown, peer: Peer<Context> | undefined): void;
 }
 
@@ -313,12 +316,18 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   }
 
   /** What an asynchronous handler rejects with is not lost. */
-  private watch(result: void | Promise<void>): void {
-    result?.then(undefined, (error: unknown) => {
+  private watch(result: unknown): void {
+    if (!isThenable(result)) return;
+    result.then(undefined, (error: unknown) => {
       this.pump.fail(error);
       this.pump.run();
     });
   }
+}
+
+/** Whether `value` is a promise, of whatever library or realm. */
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 /** Sends one message in fragments, each on its way at the end of the turn. */

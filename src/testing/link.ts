@@ -3,6 +3,7 @@ import type { Connection } from "../connection.js";
 import type { ConnectionEvent } from "../events.js";
 import { VirtualClock } from "./clock.js";
 
+/** How a link behaves; left out, it is immediate and cuts nothing. */
 export interface LinkOptions {
   /** The clock that both connections were given. Default: one of its own, for connections without a clock. */
   readonly clock?: VirtualClock;

@@ -204,7 +204,7 @@ describe("the page", () => {
       await page.getByLabel("Reason").fill(reason);
       const row = await rowAfter("closed", () => button("Close").click());
       expect(row).toContain("closed with code 4000 clean");
-      expect(row).toContain("wasClean true, no reason received"); // the server's Close repeats the code alone
+      expect(row).toContain(`wasClean true, reason ${JSON.stringify(reason)}`);
       expect((await rows("sent")).at(-1)).toContain(`reason ${JSON.stringify(reason)}`);
       expect(await state()).toBe("not connected");
       await expect

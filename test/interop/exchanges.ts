@@ -430,12 +430,13 @@ export function exchangesWith(implementation: Implementation): void {
   }
 
   async function paired(
-    ours: Peer,
+    connected: Promise<Peer>,
     theirs: Remote,
     ourRole: "server" | "client",
     socket: () => Duplex,
   ): Promise<Pair> {
-    const opening = await theirs.sight("open");
+    const opening = await theirs.sight("open"); // first: it is they who may be unable to begin
+    const ours = await connected;
     const messages = ours[Symbol.asyncIterator]();
     return {
       ours,
@@ -456,7 +457,7 @@ export function exchangesWith(implementation: Implementation): void {
       const { url, opened, socket } = await ourServer(setup.limited === "us");
       const theirs = await theirClient({ url, ...setup, limited: setup.limited === "them" });
       cleanUp.push(async () => theirs.do({ do: "drop" }));
-      return paired(await opened, theirs, "server", socket);
+      return paired(opened, theirs, "server", socket);
     };
 
     describe(`our server, the client of ${name}`, () => {
@@ -523,7 +524,7 @@ export function exchangesWith(implementation: Implementation): void {
         },
       });
       cleanUp.push(async () => ours.terminate());
-      return paired(ours, remote, "client", () => sockets[0] as Duplex);
+      return paired(Promise.resolve(ours), remote, "client", () => sockets[0] as Duplex);
     };
 
     describe(`our client, the server of ${name}`, () => {

@@ -25,7 +25,7 @@ export interface Sight {
   /** A client's opening handshake was answered with another status than 101. */
   readonly rejected: { readonly status: number; readonly body: string };
   /** It was, or it failed otherwise: some tell no more. */
-  readonly refused: Readonly<Record<never, never>>;
+  readonly refused: { readonly opened: false };
   readonly closed: { readonly code: number; readonly reason: string };
 }
 

@@ -43,7 +43,15 @@ if (NodeWebSocket !== undefined) {
   exchangesWith(
     whatwgClient({
       name: "Node's own WebSocket, which is a client only",
-      lacks: [...LACKS, "send pings", "see pings", "see pongs", "see response headers", "limit messages"],
+      lacks: [
+        ...LACKS,
+        "send pings",
+        "see pings",
+        "see pongs",
+        "see response headers",
+        "limit messages",
+        "tell our faults",
+      ],
       create: (url, { subprotocols, headers }) =>
         new NodeWebSocket(url, { protocols: subprotocols, headers }),
     }),
@@ -131,7 +139,13 @@ function whatwgClient({ name, lacks, create, ping: sendPing }: Whatwg): Implemen
       socket.addEventListener("close", ({ code, reason }) => {
         remote.saw("closed", { code, reason });
       });
-      socket.addEventListener("error", () => undefined); // "close" follows
+      let opened = false;
+      socket.addEventListener("open", () => {
+        opened = true;
+      });
+      socket.addEventListener("error", () => {
+        if (!opened) remote.saw("refused", { opened });
+      });
       return remote;
     },
     stop: () => {

@@ -246,7 +246,7 @@ const paths: Path[] = [
     closing: undefined,
     code: 1006,
     clean: false,
-    sent: [1000],
+    sent: undefined,
     cause: ["peer", "close-timeout"],
     levels: DESTROY,
   },
