@@ -7,6 +7,7 @@ export default defineConfig({
     coverage: {
       provider: "v8",
       reporter: ["text"],
+      thresholds: { branches: 100 },
       include: ["src/**"],
       exclude: ["src/adapters/**", "src/testing/**"],
     },

@@ -337,6 +337,7 @@ export class Connection {
   // For the opening handshakes
 
   /** @internal The next event of the opening handshake. */
+  /* v8 ignore next -- who begins with one overrides it */
   protected nextOpeningEvent(): ConnectionEvent | undefined {
     return undefined;
   }

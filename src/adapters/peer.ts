@@ -21,7 +21,8 @@ export interface Handlers<Context = unknown> {
   open?(this: void, peer: Peer<Context>): unknown;
   /**
    * A message came. With this handler messages are pushed, as fast as they come; a promise that it returns is not waited
-   * for. Without it they are pulled: iterate over the peer, and whoever iterates slowly slows the sender down.
+   * for. Without it they are pulled: iterate over the peer, and whoever iterates slowly slows the sender down. Who does
+   * neither stops at the first message: to drop messages, pass a handler that does nothing.
    */
   message?(this: void, peer: Peer<Context>, message: Message): unknown;
   /** `send` returned false, and now there is room again. */

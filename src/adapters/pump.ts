@@ -131,9 +131,8 @@ export class Pump {
     if (this.running) return;
     this.running = true;
     try {
-      this.pull();
-      this.flush();
-      if (this.connection.state === "closed") this.pull(); // taking the last output brings the last event
+      do this.pull();
+      while (this.flush()); // taking the last output brings the last event
     } finally {
       this.running = false;
     }
@@ -163,10 +162,12 @@ export class Pump {
     this.sink.failed(error);
   }
 
-  private flush(): void {
-    if (this.blocked) return;
+  /** Hands output down; whether there was any, and room for it. */
+  private flush(): boolean {
+    if (this.blocked) return false;
     const chunks = this.connection.takeOutput();
     if (chunks !== undefined && !this.destroyed) this.blocked = !this.transport.write(chunks);
+    return chunks !== undefined;
   }
 
   private steer(): void {

@@ -59,9 +59,11 @@ export function codePointSeam(bytes: Uint8Array, start: number, end: number): nu
 /** The portable coding. */
 export const portableUtf8: Utf8 = {
   decode(bytes, start, end) {
-    const units = new Uint16Array(Math.min(end - start, UNITS_AT_ONCE));
     let text = "";
     let at = start;
+    if (end - start <= BY_HAND) {
+      for (; at < end && (bytes[at] as number) < 0x80; at++) text += String.fromCharCode(bytes[at] as number);
+    }
     while (at < end) {
       // A code unit takes at least one byte, so this many bytes always fit.
       let stop = end;
@@ -124,8 +126,12 @@ export const portableUtf8: Utf8 = {
   },
 };
 
+/** Up to this many bytes ASCII is decoded letter by letter. */
+const BY_HAND = 24;
+
 /** Few enough for `String.fromCharCode.apply` on every engine's stack. */
 const UNITS_AT_ONCE = 4096;
+const units = /* @__PURE__ */ new Uint16Array(UNITS_AT_ONCE);
 
 /** Decodes `bytes[start, end)` into UTF-16 code units; returns how many, or -1 where the bytes are not UTF-8. */
 function decodeInto(units: Uint16Array, bytes: Uint8Array, start: number, end: number): number {

@@ -45,7 +45,7 @@ export function parseUrl(url: string): WebSocketUrl {
   const [, bracketed, named, digits] = /^(?:\[(.*)\]|([^:]*))(?::([0-9]*))?$/.exec(
     authority,
   ) as RegExpExecArray;
-  const host = (bracketed ?? named ?? "").toLowerCase();
+  const host = ((bracketed ?? named) as string).toLowerCase();
   const port = digits === undefined || digits === "" ? defaultPort : Number(digits);
   if (port === 0) throw badUrl(url, "its port is 0");
   const hostname = bracketed === undefined ? host : `[${host}]`;

@@ -10,11 +10,13 @@ export class TextAssembly {
   private readonly held = new BytesAssembly();
   /** Where the check stands: see `checkUtf8`. */
   private state = 0;
-  private readonly utf8: Utf8 | undefined;
+  private readonly utf8: Utf8;
+  private readonly decodes: boolean;
 
-  /** With `utf8` undefined the text stays bytes: take it with `takeBytes`, else with `takeText`. */
-  constructor(utf8: Utf8 | undefined) {
+  /** With `decodes` the text is taken with `takeText`; else it stays bytes, for `takeBytes`. */
+  constructor(utf8: Utf8, decodes: boolean) {
     this.utf8 = utf8;
+    this.decodes = decodes;
   }
 
   /** How many bytes are held. */
@@ -29,20 +31,20 @@ export class TextAssembly {
 
   /** Adds `bytes[start, end)` (`total` as in `BytesAssembly`); returns the index of the first byte that cannot stand there, or -1. */
   append(bytes: Uint8Array, start: number, end: number, total: number): number {
-    const { utf8 } = this;
-    if (utf8 !== undefined && end - start >= DECODE_DIRECTLY_FROM) {
+    const { decodes } = this;
+    if (decodes && end - start >= DECODE_DIRECTLY_FROM) {
       // Finish the code point that is open, decode all that is whole without a copy, and keep the rest.
       let at = start;
-      while (this.state !== 0 && at < end) {
+      while (this.state !== 0) {
         const state = checkUtf8(this.state, bytes, at, at + 1);
         if (state < 0) return this.holdUpTo(~state, bytes, start);
         this.state = state;
         at++;
       }
       this.held.append(bytes, start, at, Infinity);
-      this.decodeHeld(utf8);
+      this.decodeHeld();
       const seam = codePointSeam(bytes, at, end);
-      const text = utf8.decode(bytes, at, seam);
+      const text = this.utf8.decode(bytes, at, seam);
       if (text === undefined) {
         const state = checkUtf8(0, bytes, at, seam);
         return this.holdUpTo(state < 0 ? ~state : seam, bytes, at); // or the next code point begins too early
@@ -53,14 +55,14 @@ export class TextAssembly {
     const state = checkUtf8(this.state, bytes, start, end);
     if (state < 0) return this.holdUpTo(~state, bytes, start);
     this.state = state;
-    this.held.append(bytes, start, end, utf8 === undefined ? total : Infinity);
-    if (utf8 !== undefined && this.held.size >= DECODE_HELD_FROM) this.decodeHeld(utf8);
+    this.held.append(bytes, start, end, decodes ? Infinity : total);
+    if (decodes && this.held.size >= DECODE_HELD_FROM) this.decodeHeld();
     return -1;
   }
 
   /** Hands over the whole code points so far, decoded. */
   takeText(): string {
-    if (this.utf8 !== undefined) this.decodeHeld(this.utf8);
+    this.decodeHeld();
     const { text } = this;
     this.text = "";
     return text;
@@ -81,10 +83,10 @@ export class TextAssembly {
     return at;
   }
 
-  private decodeHeld(utf8: Utf8): void {
+  private decodeHeld(): void {
     if (this.held.size === 0) return;
     const bytes = this.takeBytes();
-    this.text += utf8.decode(bytes, 0, bytes.length) as string; // it was checked
+    this.text += this.utf8.decode(bytes, 0, bytes.length) as string; // it was checked
   }
 }
 

@@ -17,11 +17,11 @@ export class TextEvent {
 
   /** The text. With `text: "bytes"` it is decoded when it is asked for. */
   get text(): string {
-    if (this.decoded === undefined) {
-      const bytes = this.encoded as Uint8Array;
-      this.decoded = portableUtf8.decode(bytes, 0, bytes.length) ?? ""; // it was checked
-    }
-    return this.decoded;
+    if (this.decoded !== undefined) return this.decoded;
+    const bytes = this.encoded as Uint8Array;
+    const text = portableUtf8.decode(bytes, 0, bytes.length) as string; // it was checked
+    this.decoded = text;
+    return text;
   }
 
   /** The text in UTF-8. Without `text: "bytes"` it is encoded when it is asked for. */

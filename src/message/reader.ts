@@ -95,7 +95,7 @@ export class MessageReader {
   /** A text that is not over, not in one piece, or not UTF-8. */
   private textPiece(final: boolean): TextEvent | "fault" | undefined {
     const { bytes, start, end, offset } = this.frames;
-    const assembly = (this.text ??= new TextAssembly(this.decodes ? this.utf8 : undefined));
+    const assembly = (this.text ??= new TextAssembly(this.utf8, this.decodes));
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size));
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {

@@ -385,6 +385,29 @@ describe("a client negotiates extensions (RFC 6455 4.1, 9.1)", () => {
   });
 });
 
+describe("what an extension says must be tokens: nothing injects a line", () => {
+  it.each<[name: string, parameters: Parameters]>([
+    ["a name with CR LF", []],
+    ["a parameter's name with CR LF", [["a\r\nb", undefined]]],
+    ["a parameter's value with a quote", [["a", 'b"']]],
+    ["an empty value", [["a", ""]]],
+  ])("%s", (name, parameters) => {
+    const extension = name.startsWith("a name")
+      ? new MadeUp("foo\r\nbar")
+      : new MadeUp("foo", () => parameters, [parameters]);
+    expect(() => new ClientConnection("ws://h/", testOptions({ extensions: [extension] }))).toThrow(
+      expect.objectContaining({ name: "UsageError", code: "bad-header" }),
+    );
+    if (extension.name !== "foo") return; // no request can offer that
+    const server = new ServerConnection(testOptions({ extensions: [extension] }));
+    server.receive(latin1Bytes(upgradeRequest({ [FIELD]: "foo" })));
+    expect(typesOf(eventsOf(server))).toBe("request");
+    expect(() => server.accept()).toThrow(expect.objectContaining({ code: "bad-header" }));
+    expect(server.outputSize).toBe(0);
+    expect(server.reject({ status: 500 })).toBe(true);
+  });
+});
+
 describe("both sides agree", () => {
   it("over bytes: offers, choice, parameters", () => {
     const mine = new MadeUp("foo", (given) => given, [[["level", "9"]], [["level", "1"]]]);

@@ -255,6 +255,14 @@ describe("a server's answer", () => {
     expect(typesOf(eventsOf(connection))).toBe("request");
   });
 
+  it("receiveRequest(): an extended CONNECT that would have to be answered in HTTP/1.1", () => {
+    const connection = new ServerConnection(testOptions());
+    const before = look(connection);
+    const request: RequestData = { method: "CONNECT", protocol: "websocket", target: "/", headers: [] };
+    expectMistake(() => connection.receiveRequest(request), "bad-state");
+    expect(look(connection)).toEqual(before);
+  });
+
   it("receive(): a string where bytes are due", () => {
     const connection = new ServerConnection(testOptions());
     const before = look(connection);
