@@ -460,7 +460,7 @@ export class Connection {
       if (phase === PHASES.ended) {
         if (this.output.size > 0 || this.lingers) return undefined;
         this.step("drained");
-      } else if (this.phase === phase) {
+      } else {
         if (this.keepalive?.dead === true) return this.fail("pong-timeout");
         if (phase === PHASES.ending && this.lingersInVain) {
           this.destroy();
@@ -556,7 +556,7 @@ export class Connection {
 
   private closedEvent(): ClosedEvent {
     const { code, reason } = this.closeReceived ?? { code: ABNORMAL, reason: "" }; // RFC 6455 7.1.5
-    const cause = this.cause ?? causeOf("transport", "transport-lost");
+    const cause = this.cause as Cause; // nothing ends a connection without blame
     return { type: "closed", code, reason, clean: this.clean, sent: this.closeSent, cause };
   }
 

@@ -265,6 +265,25 @@ for (const role of ROLES) {
     expect(event?.type === "text" && [toHex(event.payload), event.text]).toEqual(["c3a9", "é"]);
   });
 
+  it.each([
+    ["at its first byte", "e2", 0],
+    ["at its second", "e282", 0],
+    ["after it was finished, at the next", "e282", 1],
+  ])(
+    `a ${role} reads a long piece behind an open code point: the fault is found %s (RFC 6455 8.1)`,
+    (_name, open, valid) => {
+      const first = fromPeer(role, { opcode: 1, fin: false, payload: fromHex(open) });
+      const missing = valid === 0 ? [] : [0xac, 0xff];
+      const piece = concat([new Uint8Array(missing), new Uint8Array(2000).fill(0x61)]);
+      const connection = opened(role);
+      connection.receive(first);
+      connection.receive(fromPeer(role, { opcode: 0, fin: true, payload: piece }));
+      const [closing] = pull(connection);
+      const start = first.length + 4 + (role === "server" ? 4 : 0);
+      expect(closing).toMatchObject({ type: "closing", code: 1007, cause: { offset: start + valid } });
+    },
+  );
+
   it(`a ${role}'s platform decodes and encodes where it has a coding`, () => {
     const asked: string[] = [];
     const connection = opened(role, {
