@@ -50,6 +50,7 @@ export default defineConfig(
       "@typescript-eslint/explicit-module-boundary-types": "error",
       // Declarations are made file by file (isolatedDeclarations), so that a field's annotation has to be whole.
       "@typescript-eslint/consistent-generic-constructors": "off",
+      "@typescript-eslint/no-inferrable-types": "off",
       // Not every caller has a compiler: arguments are checked at run time for what their types rule out.
       "@typescript-eslint/no-unnecessary-condition": "off",
       "@typescript-eslint/no-unnecessary-type-conversion": "off",

@@ -12,6 +12,7 @@ import { ABNORMAL, decodeClose, encodeClose, NO_STATUS, requireClose } from "./m
 import { PreparedMessage } from "./message/prepared.js";
 import { MessageReader } from "./message/reader.js";
 import { requireUtf8 } from "./message/text.js";
+import type { MessageOwner } from "./message/writer.js";
 import { MessageWriter } from "./message/writer.js";
 import type { Cause, Rule, RuleName } from "./rules.js";
 import { causeOf, RULES } from "./rules.js";
@@ -33,7 +34,7 @@ const MAX_PINGS_OUT = 16;
  * After each call that hands something in, take events until there are none, then the output, then look at `transport`,
  * `wantsInput` and `deadline`. Taking output may bring the last event.
  */
-export class Connection {
+export class Connection implements MessageOwner {
   readonly role: Role;
   /** @internal */
   protected readonly settings: Settings;
@@ -77,7 +78,7 @@ export class Connection {
    * A connection that is open already, after a handshake that was not ours.
    * @throws {UsageError} "bad-option", or "no-entropy" for a client whose platform has no `random`
    */
-  constructor(role: Role, options: Options | Settings, phase: Phase = PHASES.open) {
+  constructor(role: Role, options: Options | Settings, /** @internal */ phase: Phase = PHASES.open) {
     this.role = role;
     const settings = Settings.of(options);
     this.settings = settings;
@@ -182,7 +183,11 @@ export class Connection {
       return;
     }
     if (this.phase !== PHASES.open) return;
-    if (this.keepalive?.check(this.now, this.wantsInput) === true) this.sendPing(NO_BYTES);
+    const due = this.keepalive?.check(this.now, this.wantsInput);
+    if (due === "ping") this.sendPing(NO_BYTES);
+    if (due !== "gone") return;
+    this.blame(causeOf("peer", "pong-timeout"));
+    this.destroy();
   }
 
   // Out
@@ -205,22 +210,28 @@ export class Connection {
 
   /**
    * Takes what is to be sent, in order; undefined: nothing. Call it only while the transport can take more: taking says
-   * that it can. What was taken is never rewritten. The chunks are views of buffers that connections share: write them or
-   * copy them, but do not transfer their buffers.
+   * that it can, and that what was taken before has moved. Where the transport queues any amount, take `max` bytes at a time.
+   * What was taken is never rewritten. The chunks are views of buffers that connections share: write them or copy them, but do
+   * not transfer their buffers.
+   * @throws {UsageError} "bad-argument" for a `max` that is not above 0
    */
-  takeOutput(): readonly Uint8Array[] | undefined {
+  takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
+    if (!(max > 0))
+      throw new UsageError("bad-argument", `at least one byte must be taken, not ${String(max)}`);
     if (this.output.size === 0) {
       if (this.timerIsOld) this.readClock();
       return undefined;
     }
     this.readClock();
     this.takenIn = this.phase;
+    // Output that moves is life, too: what is waited for comes after it.
+    if (this.phase.timer !== "handshake") this.startTimer();
+    const all = this.output.size <= max;
+    this.keepalive?.taken(this.now, all);
+    if (!all) return this.output.take(max);
     this.answerLatestPing();
     this.waitingPongs = 0;
     this.pings?.forEach((ping) => (ping.takenAt ??= this.now));
-    this.keepalive?.taken(this.now);
-    // Output that moves is life, too: what is waited for comes after it.
-    if (this.phase.timer !== "handshake") this.startTimer();
     return this.output.take();
   }
 
@@ -279,10 +290,8 @@ export class Connection {
     if (kind !== "text" && kind !== "binary") {
       throw new UsageError("bad-argument", `a message is "text" or "binary", not ${String(kind)}`);
     }
-    if (!this.maySend()) return new MessageWriter(kind, undefined, () => undefined);
-    this.messageWriter = new MessageWriter(kind, this.writer, () => {
-      this.messageWriter = undefined;
-    });
+    if (!this.maySend()) return new MessageWriter(kind, undefined, this);
+    this.messageWriter = new MessageWriter(kind, this.writer, this);
     return this.messageWriter;
   }
 
@@ -595,7 +604,20 @@ export class Connection {
     if (this.messageWriter !== undefined) {
       throw new UsageError("bad-state", "a message is being sent in fragments: end() it before another");
     }
-    return true;
+    this.boundOutput();
+    return this.level !== "destroy";
+  }
+
+  /** @internal */
+  boundOutput(): void {
+    if (this.output.size <= this.settings.limits.output) return;
+    this.blame(causeOf("peer", "output-limit"));
+    this.destroy();
+  }
+
+  /** @internal */
+  messageEnded(): void {
+    this.messageWriter = undefined;
   }
 
   private maySendControl(): boolean {

@@ -59,6 +59,11 @@ export const RULES = {
     code: 1006,
     says: "the Close frame was not answered in time",
   },
+  "output-limit": {
+    section: "RFC 6455 10.4",
+    code: 1006,
+    says: "more output waits than the limit allows: the peer reads too slowly",
+  },
   "pong-timeout": { section: "RFC 6455 5.5.2", code: 1011, says: "a ping was not answered in time" },
   // The opening handshake, read by a server
   "start-line-limit": {

@@ -5,58 +5,63 @@ import type { Platform } from "./platform.js";
 /** How a connection behaves. Every limit and time-out may be Infinity. */
 export interface Options {
   /** Where entropy, time and faster kernels come from. */
-  readonly platform?: Platform;
+  readonly platform?: Platform | undefined;
   /**
    * "1.1": the opening handshake is HTTP/1.1 bytes, read and written by the connection. "external": it is data: a
    * server is given `receiveRequest` and answers in `response`; a client asks in `request` and is given `receiveResponse`.
    * Default "1.1".
    */
-  readonly http?: "1.1" | "external";
+  readonly http?: "1.1" | "external" | undefined;
   /** Whether the transport can end its write side and go on reading; without it `transport` never says "end". Default false. */
-  readonly halfClose?: boolean;
+  readonly halfClose?: boolean | undefined;
   /** Whether messages are delivered piece by piece as they arrive instead of whole. Default false. */
-  readonly streaming?: boolean;
+  readonly streaming?: boolean | undefined;
   /** "string": text events are decoded. "bytes": they are checked, and decoded only when asked. Default "string". */
-  readonly text?: "string" | "bytes";
+  readonly text?: "string" | "bytes" | undefined;
   /** How many unparsed bytes are stored before `wantsInput` turns false. Default 65536. */
-  readonly highWaterMark?: number;
+  readonly highWaterMark?: number | undefined;
   /** The extensions that may be negotiated, the preferred first. Default none. */
-  readonly extensions?: readonly Extension[];
-  readonly limits?: Limits;
-  readonly timeouts?: Timeouts;
+  readonly extensions?: readonly Extension[] | undefined;
+  readonly limits?: Limits | undefined;
+  readonly timeouts?: Timeouts | undefined;
 }
 
 /** What a peer may make us keep or read, at the most. */
 export interface Limits {
   /** A message's payload in bytes, its fragments added up. Default 16 MiB; without `streaming` 512 MiB at the most. */
-  readonly message?: number;
+  readonly message?: number | undefined;
   /** A frame's payload in bytes. Default Infinity: the message's limit holds for each of its frames. */
-  readonly frame?: number;
+  readonly frame?: number | undefined;
   /** The head of a request or response in bytes. Default 16 KiB. */
-  readonly head?: number;
+  readonly head?: number | undefined;
   /** The header fields of a request or response. Default 100. */
-  readonly headers?: number;
+  readonly headers?: number | undefined;
   /** The body of a rejection that a client keeps, in bytes. Default 64 KiB. */
-  readonly body?: number;
+  readonly body?: number | undefined;
   /** Informational responses (1xx) before the one that counts. Default 8. */
-  readonly informational?: number;
+  readonly informational?: number | undefined;
+  /** Output that waits to be taken, in bytes. A message sent while there is more destroys the transport. Default 64 MiB. */
+  readonly output?: number | undefined;
   /** What is read and discarded after the connection failed or closed, in bytes. Default 64 MiB. */
-  readonly discard?: number;
+  readonly discard?: number | undefined;
 }
 
 /** How long to wait for a peer, in milliseconds. Nothing is waited for without a clock. */
 export interface Timeouts {
   /** The whole opening handshake, without the application's time to answer a request. Default 10000. */
-  readonly handshake?: number;
+  readonly handshake?: number | undefined;
   /** The peer's Close after ours. Each time that output is taken it begins anew. Default 10000. */
-  readonly closing?: number;
+  readonly closing?: number | undefined;
   /** The peer's end of the stream once nothing else is due from it. Each time that output is taken it begins anew. Default 2000. */
-  readonly linger?: number;
+  readonly linger?: number | undefined;
   /** The silence after which a ping is sent. Default Infinity: never. */
-  readonly ping?: number;
+  readonly ping?: number | undefined;
   /** Any byte after that ping was taken. Default 30000. */
-  readonly pong?: number;
+  readonly pong?: number | undefined;
 }
+
+/** Every field is there. */
+export type Defined<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> };
 
 /** Options with their defaults, checked. Made once, it serves any number of connections. */
 export class Settings {
@@ -67,8 +72,8 @@ export class Settings {
   readonly text: "string" | "bytes";
   readonly highWaterMark: number;
   readonly extensions: readonly Extension[];
-  readonly limits: Required<Limits>;
-  readonly timeouts: Required<Timeouts>;
+  readonly limits: Defined<Limits>;
+  readonly timeouts: Defined<Timeouts>;
 
   /** @throws {UsageError} "bad-option" */
   constructor(options: Options) {
@@ -87,6 +92,7 @@ export class Settings {
       headers: size("limits.headers", limits.headers, 100),
       body: size("limits.body", limits.body, 65536),
       informational: size("limits.informational", limits.informational, 8),
+      output: size("limits.output", limits.output, 64 * MIB),
       discard: size("limits.discard", limits.discard, 64 * MIB),
     };
     const timeouts = options.timeouts ?? {};

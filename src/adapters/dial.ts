@@ -4,7 +4,7 @@ import type { Cause } from "../rules.js";
 import { causeOf } from "../rules.js";
 import type { Handlers } from "./peer.js";
 import { Peer } from "./peer.js";
-import type { Timers, Transport } from "./pump.js";
+import type { Host, Transport } from "./pump.js";
 
 // What clients share on every runtime: a connection over a transport becomes a peer, or an error that says why not.
 
@@ -37,7 +37,7 @@ function describe(error: Error & { readonly code?: string }): string {
 export function dial<Context>(
   connection: ClientConnection,
   transport: Transport,
-  timers: Timers,
+  host: Host,
   handlers: Handlers<Context>,
 ): { peer: Peer<Context>; opened: Promise<Peer<Context>> } {
   let settle: { resolve: (peer: Peer<Context>) => void; reject: (error: HandshakeError) => void } | undefined;
@@ -48,7 +48,7 @@ export function dial<Context>(
   const fail = (cause: Cause, response?: RejectedEvent): void => {
     settle?.reject(new HandshakeError(cause, response));
   };
-  const peer: Peer<Context> = new Peer(connection, transport, timers, handlers, {
+  const peer: Peer<Context> = new Peer(connection, transport, host, handlers, {
     open: () => settle?.resolve(peer),
     rejected: (response) => {
       fail(causeOf("peer", "rejected"), response);

@@ -1,15 +1,17 @@
+import { UsageError } from "../errors.js";
 import { quote } from "../handshake/headers.js";
 import type { Origins } from "../handshake/origin.js";
-import { refuseOrigin } from "../handshake/origin.js";
+import { refuseOrigin, requireOrigins } from "../handshake/origin.js";
 import type { HandshakeRequest, RequestData } from "../handshake/request.js";
+import { requireClose } from "../message/close.js";
 import type { Platform } from "../platform.js";
 import type { AcceptOptions, RejectOptions } from "../server.js";
 import { ServerConnection } from "../server.js";
 import type { Options } from "../settings.js";
 import { Settings } from "../settings.js";
 import type { Handlers } from "./peer.js";
-import { isThenable, Peer } from "./peer.js";
-import type { Timers, Transport } from "./pump.js";
+import { isThenable, Peer, reportTo } from "./peer.js";
+import type { Host, Transport } from "./pump.js";
 
 // What servers share on every runtime: who is let in, who is there, and how all are sent home.
 
@@ -59,22 +61,27 @@ export class Endpoint<Context = unknown> {
   private readonly all = new Map<Peer<Context>, ServerConnection>();
   private readonly options: EndpointOptions<Context>;
   private readonly settings: Settings;
-  private readonly timers: Timers;
+  private readonly host: Host;
   private closing: Promise<void> | undefined;
   private allGone: (() => void) | undefined;
 
   /** @throws {UsageError} "bad-option" */
-  constructor(options: EndpointOptions<Context>, platform: Platform, timers: Timers) {
+  constructor(options: EndpointOptions<Context>, platform: Platform, host: Host) {
+    const { origins = [], path } = options;
+    requireOrigins(origins);
+    if (path !== undefined && !(typeof path === "string" && path.startsWith("/"))) {
+      throw new UsageError("bad-option", `path must begin with "/", which ${quote(path)} does not`);
+    }
     this.peers = this.open;
     this.options = options;
-    this.timers = timers;
+    this.host = host;
     this.settings = adapterSettings(options, platform);
   }
 
   /** A connection from its first byte, or from the request that an HTTP server has read, over `transport`. */
   begin(transport: Transport, request?: RequestData, head?: Uint8Array): Peer<Context> {
     const connection = new ServerConnection(this.settings);
-    const peer: Peer<Context> = new Peer(connection, transport, this.timers, this.options, {
+    const peer: Peer<Context> = new Peer(connection, transport, this.host, this.options, {
       request: (asked) => {
         void this.decide(connection, peer, asked);
       },
@@ -92,12 +99,18 @@ export class Endpoint<Context = unknown> {
     return peer;
   }
 
-  /** Says goodbye to all, lets nobody in any more, and resolves once all are gone, the last of them by force. */
-  close(options?: CloseOptions): Promise<void> {
-    return (this.closing ??= this.sendHome(options));
+  /**
+   * Says goodbye to all, lets nobody in any more, and resolves once all are gone, the last of them by force.
+   * @throws {UsageError} "bad-close-code", "bad-reason", "bad-option"
+   */
+  close({ code = 1001, reason = "", timeout = 5000 }: CloseOptions = {}): Promise<void> {
+    requireClose(code, reason);
+    if (!(timeout >= 0))
+      throw new UsageError("bad-option", `timeout must be 0 or more, not ${String(timeout)}`);
+    return (this.closing ??= this.sendHome(code, reason, timeout));
   }
 
-  private async sendHome({ code = 1001, reason = "", timeout = 5000 }: CloseOptions = {}): Promise<void> {
+  private async sendHome(code: number, reason: string, timeout: number): Promise<void> {
     for (const [peer, connection] of [...this.all]) {
       if (connection.state !== "connecting") peer.close(code, reason);
       else if (peer.request === undefined) peer.terminate();
@@ -108,7 +121,7 @@ export class Endpoint<Context = unknown> {
     }
     if (this.all.size === 0) return;
     await new Promise<void>((resolve) => {
-      const cancel = this.timers.after(timeout, () => {
+      const cancel = this.host.after(timeout, () => {
         for (const peer of [...this.all.keys()]) peer.terminate();
       });
       this.allGone = () => {
@@ -137,7 +150,7 @@ export class Endpoint<Context = unknown> {
       }
     } catch (error) {
       if (connection.state === "connecting") connection.reject({ status: 500, body: "the server failed\n" });
-      this.options.error?.(error, peer);
+      reportTo(this.options, this.host, error, peer);
     }
     peer.pump.run();
   }
@@ -156,12 +169,25 @@ export class Endpoint<Context = unknown> {
 const GOING_AWAY: RejectOptions = { status: 503, body: "the server is going away\n" };
 
 /** The settings of an adapter's connections: its transport can be half closed, and silence is noticed. */
-export function adapterSettings(options: ConnectionOptions, platform: Platform): Settings {
+export function adapterSettings(
+  options: ConnectionOptions,
+  platform: Platform,
+  handshake?: number,
+): Settings {
+  const { streaming, text, highWaterMark, extensions, limits, timeouts } = options;
   return new Settings({
-    ...options,
     platform,
     halfClose: true,
-    http: "1.1",
-    timeouts: { ping: 30_000, pong: 30_000, ...options.timeouts },
+    streaming,
+    text,
+    highWaterMark,
+    extensions,
+    limits,
+    timeouts: {
+      ...timeouts,
+      handshake: handshake ?? timeouts?.handshake,
+      ping: timeouts?.ping ?? 30_000,
+      pong: timeouts?.pong ?? 30_000,
+    },
   });
 }

@@ -19,8 +19,8 @@ import { dial, HandshakeError } from "./dial.js";
 import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
 import { adapterSettings, Endpoint } from "./endpoint.js";
 import type { Handlers } from "./peer.js";
-import { Peer } from "./peer.js";
-import type { Pump, Timers, Transport } from "./pump.js";
+import { Peer, reportTo } from "./peer.js";
+import type { Host, Pump, Transport } from "./pump.js";
 
 export { HandshakeError } from "./dial.js";
 export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
@@ -68,14 +68,21 @@ export const nodePlatform: Platform = {
   },
 };
 
-const timers: Timers = {
+/** The longest delay that Node's timers know; a longer one would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+const host: Host = {
   now: () => performance.now(),
   after(milliseconds, run) {
+    if (milliseconds === Infinity) return () => undefined;
     // After the poll phase: what arrived while the process was busy is life, and is read first.
-    const timer = setTimeout(() => setImmediate(run), milliseconds).unref();
+    const timer = setTimeout(() => setImmediate(run), Math.min(milliseconds, MAX_DELAY)).unref();
     return () => {
       clearTimeout(timer);
     };
+  },
+  report: (error) => {
+    console.error("sansocket: a handler failed:", error);
   },
 };
 
@@ -132,7 +139,11 @@ function wire(duplex: Duplex, pump: Pump): void {
   duplex.on("drain", () => {
     pump.writable();
   });
-  duplex.on("data", (chunk: Uint8Array) => {
+  duplex.on("data", (chunk: Uint8Array | string) => {
+    if (typeof chunk === "string") {
+      duplex.destroy(new TypeError("the stream gives strings: leave out setEncoding()"));
+      return;
+    }
     // Not a Buffer: what an application gets is the same on every runtime.
     pump.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), owned);
   });
@@ -140,6 +151,8 @@ function wire(duplex: Duplex, pump: Pump): void {
     duplex.setNoDelay(true);
     duplex.setTimeout(0); // an HTTP server's time-out is not ours
   }
+  duplex.resume(); // it may have been paused, which a listener does not undo
+  if (duplex.readableEnded) pump.receiveEnd();
   if (duplex.destroyed) pump.lost();
   else pump.run();
 }
@@ -153,7 +166,7 @@ export function attach<Context = unknown>(
   connection: Connection,
   handlers: Handlers<Context> = {},
 ): Peer<Context> {
-  const peer = new Peer(connection, new DuplexTransport(duplex), timers, withErrorHandler(handlers));
+  const peer = new Peer(connection, new DuplexTransport(duplex), host, handlers);
   wire(duplex, peer.pump);
   return peer;
 }
@@ -175,7 +188,7 @@ export interface UpgradeEndpoint<Context = unknown> {
 export function upgradeEndpoint<Context = unknown>(
   options: EndpointOptions<Context>,
 ): UpgradeEndpoint<Context> {
-  const endpoint = new Endpoint(withErrorHandler(options), nodePlatform, timers);
+  const endpoint = new Endpoint(options, nodePlatform, host);
   return {
     peers: endpoint.peers,
     handleUpgrade(request, socket, head) {
@@ -217,7 +230,7 @@ export interface Server<Context = unknown> {
  * @throws {UsageError} "bad-option"
  */
 export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
-  const endpoint = new Endpoint(withErrorHandler(options), nodePlatform, timers);
+  const endpoint = new Endpoint(options, nodePlatform, host);
   const listener = (socket: net.Socket): void => {
     wire(socket, endpoint.begin(new DuplexTransport(socket)).pump);
   };
@@ -225,7 +238,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
   const server =
     options.tls === undefined
       ? net.createServer({ allowHalfOpen: true }, listener)
-      : tls.createServer({ ALPNProtocols: ["http/1.1"], ...options.tls, allowHalfOpen: true }, listener);
+      : tls.createServer({ ...tlsDefaults(options), ...options.tls, allowHalfOpen: true }, listener);
   // The connections that are no peers yet, or no more: TLS that was not negotiated, last bytes that are not read.
   const sockets = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => {
@@ -238,7 +251,9 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     server.once("error", reject);
     server.listen(options.socketPath === undefined ? where : { path: options.socketPath }, () => {
       server.off("error", reject);
-      server.on("error", (error) => options.error?.(error, undefined)); // a connection could not be accepted
+      server.on("error", (error) => {
+        reportTo(options, host, error, undefined); // a connection could not be accepted
+      });
       resolve();
     });
   });
@@ -248,8 +263,9 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     url: typeof address === "string" ? "" : urlOf(address, options.tls !== undefined),
     peers: endpoint.peers,
     async close(closeOptions) {
+      const gone = endpoint.close(closeOptions);
       const stopped = new Promise((resolve) => server.close(resolve));
-      await endpoint.close(closeOptions);
+      await gone;
       for (const socket of sockets) socket.destroy();
       await stopped;
     },
@@ -281,17 +297,14 @@ export async function connect<Context = unknown>(
   options: ConnectOptions<Context> = {},
 ): Promise<Peer<Context>> {
   const timeout = options.timeout ?? options.timeouts?.handshake ?? 10_000;
-  const settings = adapterSettings(
-    { ...options, timeouts: { ...options.timeouts, handshake: timeout } },
-    nodePlatform,
-  );
+  const settings = adapterSettings(options, nodePlatform, timeout);
   const { headers, subprotocols, origin, signal } = options;
   if (!URL.canParse(String(url))) throw new UsageError("bad-url", `${String(url)} is no WebSocket URL`);
   const href = new URL(url).href; // percent-encodes, and writes other alphabets in ASCII
   const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
   signal?.throwIfAborted();
   const duplex = await openTransport(parseUrl(href), options, timeout);
-  const { peer, opened } = dial(connection, new DuplexTransport(duplex), timers, withErrorHandler(options));
+  const { peer, opened } = dial(connection, new DuplexTransport(duplex), host, options);
   const abort = (): void => {
     peer.terminate();
   };
@@ -330,15 +343,19 @@ async function openTransport<Context>(
       givenUp = true;
       reject(error);
     };
-    const cancel = timers.after(Math.min(timeout, 2 ** 31 - 1), () => {
-      giveUp(new Error("createConnection took too long"));
-    });
+    // Somebody awaits it: unlike the host's timers, it keeps the process alive.
+    const timer = setTimeout(
+      () => {
+        giveUp(new Error("createConnection took too long"));
+      },
+      Math.min(timeout, MAX_DELAY),
+    );
     const aborted = (): void => {
       giveUp(new Error("aborted")); // the signal's own reason is what is thrown
     };
     signal?.addEventListener("abort", aborted, { once: true });
     tooLate = () => {
-      cancel();
+      clearTimeout(timer);
       signal?.removeEventListener("abort", aborted);
     };
   });
@@ -358,18 +375,16 @@ async function openTransport<Context>(
   }
 }
 
-/** What goes wrong in a handler is never lost: without an `error` handler it is printed. */
-function withErrorHandler<T extends Handlers<never>>(handlers: T): T & Required<Pick<T, "error">> {
-  const print = (error: unknown): void => {
-    console.error("sansocket: a handler failed:", error);
-  };
-  return { ...handlers, error: handlers.error ?? print };
-}
-
 function pairs(raw: readonly string[]): HeaderList {
   const list: [string, string][] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) list.push([raw[i] as string, raw[i + 1] as string]);
   return list;
+}
+
+function tlsDefaults({ timeouts }: ConnectionOptions): tls.TlsOptions {
+  // Who never speaks TLS is given up as who never finishes the opening handshake.
+  const handshakeTimeout = Math.min(timeouts?.handshake ?? 10_000, MAX_DELAY);
+  return { ALPNProtocols: ["http/1.1"], handshakeTimeout };
 }
 
 function urlOf({ address, family, port }: AddressInfo, secure: boolean): string {

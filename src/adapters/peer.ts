@@ -6,7 +6,7 @@ import type { HandshakeRequest } from "../handshake/request.js";
 import type { BinaryEvent, TextEvent } from "../message/events.js";
 import { PreparedMessage } from "../message/prepared.js";
 import type { MessageWriter } from "../message/writer.js";
-import type { Sink, Timers, Transport } from "./pump.js";
+import type { Host, Sink, Transport } from "./pump.js";
 import { Pump } from "./pump.js";
 
 /** A message, or with `streaming` a piece of one. */
@@ -62,6 +62,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   private readonly connection: Connection;
   private readonly handlers: Handlers<Context>;
   private readonly opening: Opening;
+  private readonly host: Host;
   private wasOpen = false;
   private closedEvent: ClosedEvent | undefined;
   private tellClosed: (event: ClosedEvent) => void = () => undefined;
@@ -70,25 +71,26 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   private readonly unread: Message[] = [];
   private readonly readers: ((message: Message | undefined) => void)[] = [];
   private iterators = 0;
+  /** The application has closed the connection: from then on messages that nobody reads are dropped. */
   private closedHere = false;
-  /** Messages go nowhere: the application closed the connection and reads no more. */
-  private muted = false;
+  private terminated = false;
   private readonly awaitingDrain: ((writable: boolean) => void)[] = [];
-  private readonly awaitingPong = new Map<string, (roundTripTime: number | undefined) => void>();
+  private readonly awaitingPong = new Map<string, PingOut>();
   private pingCount = 0;
 
   /** @internal */
   constructor(
     connection: Connection,
     transport: Transport,
-    timers: Timers,
+    host: Host,
     handlers: Handlers<Context>,
     opening: Opening = {},
   ) {
     this.connection = connection;
     this.handlers = handlers;
     this.opening = opening;
-    this.pump = new Pump(connection, transport, timers, this);
+    this.host = host;
+    this.pump = new Pump(connection, transport, host, this);
     this.closed = new Promise((resolve) => {
       this.tellClosed = resolve;
     });
@@ -147,7 +149,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     if (!this.connection.ping(payload)) return Promise.resolve(undefined);
     this.pump.commanded();
     return new Promise((resolve) => {
-      this.awaitingPong.set(payload.join(), resolve);
+      this.awaitingPong.set(payload.join(), { sentAt: this.host.now(), resolve });
     });
   }
 
@@ -160,14 +162,15 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   close(code = 1000, reason = ""): boolean {
     const done = this.connection.close(code, reason);
     this.closedHere = true;
-    this.muteIfUnread();
+    this.giveUpDraining();
     this.pump.run();
     return done;
   }
 
   /** Drops the transport at once. The other side sees an abnormal end (1006). */
   terminate(): void {
-    this.mute();
+    this.terminated = true;
+    this.unread.length = 0;
     this.connection.transportLost(new Error("terminate() was called"), "local");
     this.pump.run();
   }
@@ -183,7 +186,6 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       if (!live) return;
       live = false;
       this.iterators--;
-      this.muteIfUnread();
       this.pump.run();
     };
     const iterator: AsyncIterableIterator<Message> = {
@@ -216,21 +218,11 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     });
   }
 
-  /** Once the application has closed the connection, messages that nobody reads must not keep it from ending. */
-  private muteIfUnread(): void {
-    if (this.closedHere && this.iterators === 0 && this.handlers.message === undefined) this.mute();
-  }
-
-  private mute(): void {
-    this.muted = true;
-    this.unread.length = 0;
-  }
-
   // From the pump
 
   /** @internal */
   get wantsEvents(): boolean {
-    return this.unread.length === 0 || this.pump.inputOver;
+    return this.unread.length === 0 || this.pump.inputOver || this.isForsaken;
   }
 
   /** @internal */
@@ -270,6 +262,10 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
 
   /** @internal */
   writable(): void {
+    if (this.state !== "open") {
+      this.giveUpDraining();
+      return;
+    }
     for (const resolve of this.awaitingDrain.splice(0)) resolve(true);
     try {
       this.watch(this.handlers.drain?.(this));
@@ -281,26 +277,31 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
 
   /** @internal */
   failed(error: unknown): void {
-    this.handlers.error?.(error, this);
+    reportTo(this.handlers, this.host, error, this);
+  }
+
+  /** Once the application has closed the connection, messages that nobody reads must not keep it from ending. */
+  private get isForsaken(): boolean {
+    return this.closedHere && this.iterators === 0;
   }
 
   private message(message: Message): void {
-    if (this.muted) return;
+    if (this.terminated) return;
     if (this.handlers.message !== undefined) {
       this.watch(this.handlers.message(this, message));
       return;
     }
     const reader = this.readers.shift();
-    if (reader === undefined) this.unread.push(message);
-    else reader(message);
+    if (reader !== undefined) reader(message);
+    else if (!this.isForsaken) this.unread.push(message);
   }
 
   private pong(answered: string, roundTripTime: number | undefined): void {
     if (!this.awaitingPong.has(answered)) return;
     // RFC 6455 5.5.3: a pong answers the pings before its own, too
-    for (const [payload, resolve] of this.awaitingPong) {
+    for (const [payload, { sentAt, resolve }] of this.awaitingPong) {
       this.awaitingPong.delete(payload);
-      resolve(roundTripTime);
+      resolve(roundTripTime ?? this.host.now() - sentAt); // a connection does not remember any number of pings
       if (payload === answered) return;
     }
   }
@@ -308,12 +309,16 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   private over(event: ClosedEvent): void {
     this.closedEvent = event;
     for (const resolve of this.readers.splice(0)) resolve(undefined);
-    for (const resolve of this.awaitingDrain.splice(0)) resolve(false);
-    for (const resolve of this.awaitingPong.values()) resolve(undefined);
+    this.giveUpDraining();
+    for (const { resolve } of this.awaitingPong.values()) resolve(undefined);
     this.awaitingPong.clear();
     this.tellClosed(event);
     this.opening.closed?.(event);
     if (this.wasOpen) this.watch(this.handlers.close?.(this, event));
+  }
+
+  private giveUpDraining(): void {
+    for (const resolve of this.awaitingDrain.splice(0)) resolve(false);
   }
 
   /** What an asynchronous handler rejects with is not lost. */
@@ -323,6 +328,26 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       this.pump.fail(error);
       this.pump.run();
     });
+  }
+}
+
+interface PingOut {
+  readonly sentAt: number;
+  readonly resolve: (roundTripTime: number | undefined) => void;
+}
+
+/** What goes wrong in a handler is never lost: without an `error` handler, or where that fails, the host tells of it. */
+export function reportTo<Context>(
+  handlers: Handlers<Context>,
+  host: Host,
+  error: unknown,
+  peer: Peer<Context> | undefined,
+): void {
+  try {
+    if (handlers.error === undefined) host.report(error);
+    else handlers.error(error, peer);
+  } catch (second) {
+    host.report(second);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Connection } from "../connection.js";
 import type { ConnectionEvent } from "../events.js";
 
-// The loop that drives a connection on every runtime. It knows none: what is below comes in as a `Transport`, and time as
-// `Timers`; what is above as a `Sink`.
+// The loop that drives a connection on every runtime. It knows none: what is below comes in as a `Transport` and a `Host`,
+// what is above as a `Sink`.
 
 /** What moves the bytes. It calls back into the `Pump`: `receive`, `receiveEnd`, `writable`, `lost`. */
 export interface Transport {
@@ -20,12 +20,17 @@ export interface Transport {
   readonly remoteAddress?: string | undefined;
 }
 
-/** The host's timers. */
-export interface Timers {
+/** What else a runtime has to offer. */
+export interface Host {
   /** The clock that the connection was given. */
   now(): number;
-  /** Calls `run` once, after so many milliseconds; returns what takes it back. It must not keep a process alive. */
+  /**
+   * Calls `run` once, after so many milliseconds, or earlier where a timer cannot be set that long; Infinity: never. Returns
+   * what takes it back. It must not keep a process alive.
+   */
   after(milliseconds: number, run: () => void): () => void;
+  /** Tells whoever runs the program of an error that nobody handled. */
+  report(error: unknown): void;
 }
 
 /** Where events go. What it throws closes the connection with 1011, and is reported to `failed`. */
@@ -41,8 +46,8 @@ export interface Sink {
 /** Output is written at once past this many bytes, else once per turn. */
 const FLUSH_AT = 65536;
 
-/** The longest delay that timers know; a longer one fires at once. */
-const MAX_DELAY = 2 ** 31 - 1;
+/** What a transport is given at once, in bytes: that a slow one moves is seen by its asking for more. */
+const WRITE_AT_ONCE = 262_144;
 
 /** How long a closed connection's last bytes may take to leave, in milliseconds. */
 const LAST_WRITE_TIMEOUT = 10_000;
@@ -53,7 +58,7 @@ export class Pump {
   readonly transport: Transport;
   /** True once the transport brings nothing more: it ended or is gone. */
   inputOver = false;
-  private readonly timers: Timers;
+  private readonly host: Host;
   private readonly sink: Sink;
   /** Guards against re-entry: commands given inside of a turn are carried out by it. */
   private running = false;
@@ -67,10 +72,10 @@ export class Pump {
   private armedFor = Infinity;
   private disarm: (() => void) | undefined;
 
-  constructor(connection: Connection, transport: Transport, timers: Timers, sink: Sink) {
+  constructor(connection: Connection, transport: Transport, host: Host, sink: Sink) {
     this.connection = connection;
     this.transport = transport;
-    this.timers = timers;
+    this.host = host;
     this.sink = sink;
   }
 
@@ -91,7 +96,7 @@ export class Pump {
     const wasBlocked = this.blocked;
     this.blocked = false;
     this.run();
-    if (wasBlocked && this.isWritable) this.sink.writable();
+    if (wasBlocked && !this.blocked) this.sink.writable();
   }
 
   /** The transport is gone; harmless where that was known. */
@@ -165,7 +170,7 @@ export class Pump {
   /** Hands output down; whether there was any, and room for it. */
   private flush(): boolean {
     if (this.blocked) return false;
-    const chunks = this.connection.takeOutput();
+    const chunks = this.connection.takeOutput(WRITE_AT_ONCE);
     if (chunks !== undefined && !this.destroyed) this.blocked = !this.transport.write(chunks);
     return chunks !== undefined;
   }
@@ -187,7 +192,7 @@ export class Pump {
       this.forgotten = true;
       // The connection has no deadline any more; what the transport still holds of it has one.
       if (transport.pending > 0) {
-        this.timers.after(LAST_WRITE_TIMEOUT, () => {
+        this.host.after(LAST_WRITE_TIMEOUT, () => {
           transport.destroy();
         });
       }
@@ -208,8 +213,8 @@ export class Pump {
     if (deadline >= this.armedFor) return; // the timer that is set will see
     this.disarm?.();
     this.armedFor = deadline;
-    const delay = Math.min(Math.max(Math.ceil(deadline - this.timers.now()), 0), MAX_DELAY);
-    this.disarm = this.timers.after(delay, () => {
+    const delay = Math.max(Math.ceil(deadline - this.host.now()), 0);
+    this.disarm = this.host.after(delay, () => {
       this.armedFor = Infinity;
       this.connection.handleTimeout();
       this.run();

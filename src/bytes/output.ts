@@ -11,6 +11,8 @@ export class Output {
   private start = 0;
   private end = 0;
   private chunks: Uint8Array[] | undefined;
+  /** The first chunk that was not taken. */
+  private first = 0;
 
   /** Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written. */
   reserve(length: number): number {
@@ -53,20 +55,38 @@ export class Output {
     this.size += bytes.length;
   }
 
-  /** Hands over what is queued, in order; undefined where there is nothing. */
-  take(): readonly Uint8Array[] | undefined {
+  /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
+  take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
     this.closeRun();
-    const chunks = this.chunks;
-    this.clear();
-    return chunks;
+    const chunks = this.chunks as Uint8Array[];
+    if (this.size <= max) {
+      const rest = this.first === 0 ? chunks : chunks.slice(this.first);
+      this.clear();
+      return rest;
+    }
+    const taken: Uint8Array[] = [];
+    for (let room = max; room > 0;) {
+      const chunk = chunks[this.first] as Uint8Array;
+      const part = chunk.length <= room ? chunk : chunk.subarray(0, room);
+      taken.push(part);
+      room -= part.length;
+      this.size -= part.length;
+      if (part === chunk) chunks[this.first++] = NO_BYTES;
+      else chunks[this.first] = chunk.subarray(part.length);
+    }
+    if (this.first >= 64 && this.first * 2 > chunks.length) {
+      chunks.splice(0, this.first);
+      this.first = 0;
+    }
+    return taken;
   }
 
   /** Drops what is queued. */
   clear(): void {
     this.chunks = undefined;
     this.target = NO_BYTES;
-    this.start = this.end = this.size = 0;
+    this.start = this.end = this.size = this.first = 0;
   }
 
   private closeRun(): void {

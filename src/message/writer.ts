@@ -4,12 +4,19 @@ import { BINARY, CONTINUATION, FIN, TEXT } from "../frame/header.js";
 import type { FrameWriter } from "../frame/writer.js";
 import { notUtf8 } from "./text.js";
 
+/** @internal The connection that a message is sent on. */
+export interface MessageOwner {
+  /** Sees to it that what waits is within limits; else the connection is given up. */
+  boundOutput(): void;
+  messageEnded(): void;
+}
+
 /** Sends one message in fragments (RFC 6455 5.4), from `startMessage`. Control frames may go between them. */
 export class MessageWriter {
   private readonly kind: "text" | "binary";
   /** Undefined once the connection began to close: what is written from then on is not sent. */
   private frames: FrameWriter | undefined;
-  private readonly onEnd: () => void;
+  private readonly owner: MessageOwner;
   private opcode: number;
   private ended = false;
   /** A high surrogate that waits for the other half of its pair. */
@@ -18,10 +25,10 @@ export class MessageWriter {
   private utf8State = 0;
 
   /** @internal */
-  constructor(kind: "text" | "binary", frames: FrameWriter | undefined, onEnd: () => void) {
+  constructor(kind: "text" | "binary", frames: FrameWriter | undefined, owner: MessageOwner) {
     this.kind = kind;
     this.frames = frames;
-    this.onEnd = onEnd;
+    this.owner = owner;
     this.opcode = kind === "text" ? TEXT : BINARY;
   }
 
@@ -65,9 +72,15 @@ export class MessageWriter {
     }
     if (final) {
       this.ended = true;
-      if (this.frames !== undefined) this.onEnd();
+      if (this.frames !== undefined) this.owner.messageEnded();
     }
     return this.frames !== undefined;
+  }
+
+  /** Where to write; undefined where it is too late. */
+  private open(): FrameWriter | undefined {
+    if (this.frames !== undefined) this.owner.boundOutput(); // which may detach
+    return this.frames;
   }
 
   private sendText(part: string, final: boolean): void {
@@ -77,7 +90,7 @@ export class MessageWriter {
       this.heldSurrogate = text.slice(-1);
       text = text.slice(0, -1);
     }
-    if (text !== "" || final) this.frames?.writeText(this.nextFirstByte(final), text);
+    if (text !== "" || final) this.open()?.writeText(this.nextFirstByte(final), text);
   }
 
   private sendBytes(part: Uint8Array, final: boolean): void {
@@ -88,14 +101,14 @@ export class MessageWriter {
       this.utf8State = state;
       if ((part.length > 0 || final) && this.heldSurrogate !== "") this.flushSurrogate();
     }
-    if (part.length > 0 || final) this.frames?.writeBytes(this.nextFirstByte(final), part);
+    if (part.length > 0 || final) this.open()?.writeBytes(this.nextFirstByte(final), part);
   }
 
   /** Bytes follow: the held surrogate stays alone, and goes as U+FFFD (RFC 6455 8.1). */
   private flushSurrogate(): void {
     const lone = this.heldSurrogate;
     this.heldSurrogate = "";
-    this.frames?.writeText(this.nextFirstByte(false), lone);
+    this.open()?.writeText(this.nextFirstByte(false), lone);
   }
 
   private nextFirstByte(final: boolean): number {
