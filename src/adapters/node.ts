@@ -147,6 +147,7 @@ function wire(duplex: Duplex, pump: Pump): void {
     // Not a Buffer: what an application gets is the same on every runtime.
     pump.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), owned);
   });
+  duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
   if (duplex instanceof net.Socket) {
     duplex.setNoDelay(true);
     duplex.setTimeout(0); // an HTTP server's time-out is not ours

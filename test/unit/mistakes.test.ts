@@ -322,7 +322,7 @@ describe("what cannot be built", () => {
 
   it("options: Infinity is lawful everywhere", () => {
     const all = { message: Infinity, frame: Infinity, head: Infinity, headers: Infinity, body: Infinity };
-    const limits = { ...all, informational: Infinity, discard: Infinity };
+    const limits = { ...all, informational: Infinity, output: Infinity, discard: Infinity };
     const timeouts = {
       handshake: Infinity,
       closing: Infinity,
