@@ -8,7 +8,7 @@ export default defineConfig({
   external: [/^node:/],
   // tsup takes "node:" off by default; Deno and bundlers want it.
   removeNodeProtocol: false,
-  dts: true,
+  dts: { compilerOptions: { stripInternal: true } },
   clean: true,
   treeshake: true,
 });

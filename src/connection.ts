@@ -12,7 +12,6 @@ import { ABNORMAL, decodeClose, encodeClose, NO_STATUS, requireClose } from "./m
 import { PreparedMessage } from "./message/prepared.js";
 import { MessageReader } from "./message/reader.js";
 import { requireUtf8 } from "./message/text.js";
-import type { MessageOwner } from "./message/writer.js";
 import { MessageWriter } from "./message/writer.js";
 import type { Cause, Rule, RuleName } from "./rules.js";
 import { causeOf, RULES } from "./rules.js";
@@ -34,7 +33,7 @@ const MAX_PINGS_OUT = 16;
  * After each call that hands something in, take events until there are none, then the output, then look at `transport`,
  * `wantsInput` and `deadline`. Taking output may bring the last event.
  */
-export class Connection implements MessageOwner {
+export class Connection {
   readonly role: Role;
   /** @internal */
   protected readonly settings: Settings;
@@ -75,10 +74,10 @@ export class Connection implements MessageOwner {
   private pings: { readonly payload: Uint8Array; takenAt: number | undefined }[] | undefined;
 
   /**
-   * A connection that is open already, after a handshake that was not ours.
+   * A connection that is open already, after a handshake that was not ours. (`phase` is for the subclasses.)
    * @throws {UsageError} "bad-option", or "no-entropy" for a client whose platform has no `random`
    */
-  constructor(role: Role, options: Options | Settings, /** @internal */ phase: Phase = PHASES.open) {
+  constructor(role: Role, options: Options | Settings, phase: Phase = PHASES.open) {
     this.role = role;
     const settings = Settings.of(options);
     this.settings = settings;

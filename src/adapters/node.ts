@@ -176,7 +176,10 @@ export function attach<Context = unknown>(
 export interface UpgradeEndpoint<Context = unknown> {
   /** The peers that are open or closing. */
   readonly peers: ReadonlySet<Peer<Context>>;
-  /** The listener for the event `upgrade` of any `http.Server` or `https.Server`; it needs no `this`. */
+  /**
+   * The listener for the event `upgrade` of any `http.Server` or `https.Server`; it needs no `this`. It answers every request:
+   * where several endpoints share a server, call the right one from a listener of your own.
+   */
   readonly handleUpgrade: (this: void, request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
   /** Closes every peer with 1001 and waits for them, a bounded time. New requests are answered 503. */
   close(options?: CloseOptions): Promise<void>;

@@ -25,7 +25,7 @@ export interface Handlers<Context = unknown> {
    * neither stops at the first message: to drop messages, pass a handler that does nothing.
    */
   message?(this: void, peer: Peer<Context>, message: Message): unknown;
-  /** `send` returned false, and now there is room again. */
+  /** The transport was full, so that `send` returned false or would have, and now there is room again. */
   drain?(this: void, peer: Peer<Context>): unknown;
   /** The connection is over. */
   close?(this: void, peer: Peer<Context>, closed: ClosedEvent): unknown;
@@ -43,10 +43,10 @@ export interface Opening {
 }
 
 /** The other side of a connection, as an application sees it: on servers and clients, on every runtime, the same. */
-export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
+export class Peer<Context = unknown> implements AsyncIterable<Message> {
   /** What the server's `upgrade` hook gave as `context`. */
   context: Context = undefined as Context;
-  /** The request that a server accepted; undefined on a client. */
+  /** The request, on a server; undefined on a client. */
   request: HandshakeRequest | undefined;
   /** The subprotocol in use; undefined for none. */
   subprotocol: string | undefined;
@@ -90,7 +90,19 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     this.handlers = handlers;
     this.opening = opening;
     this.host = host;
-    this.pump = new Pump(connection, transport, host, this);
+    const sink: Sink = {
+      wantsEvents: () => this.wantsEvents,
+      event: (event) => {
+        this.event(event);
+      },
+      writable: () => {
+        this.writable();
+      },
+      failed: (error) => {
+        reportTo(handlers, host, error, this);
+      },
+    };
+    this.pump = new Pump(connection, transport, host, sink);
     this.closed = new Promise((resolve) => {
       this.tellClosed = resolve;
     });
@@ -142,7 +154,10 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     return new PeerMessageWriter(this.connection.startMessage(kind), this.pump);
   }
 
-  /** Sends a ping; resolves with the round-trip time in milliseconds, or with undefined where the connection ends before. */
+  /**
+   * Sends a ping; resolves with the round-trip time in milliseconds, or with undefined where the connection ends before. What
+   * came before the pong has to be read first.
+   */
   ping(): Promise<number | undefined> {
     const payload = new Uint8Array(4);
     new DataView(payload.buffer).setUint32(0, ++this.pingCount);
@@ -220,13 +235,11 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
 
   // From the pump
 
-  /** @internal */
-  get wantsEvents(): boolean {
+  private get wantsEvents(): boolean {
     return this.unread.length === 0 || this.pump.inputOver || this.isForsaken;
   }
 
-  /** @internal */
-  event(event: ConnectionEvent): void {
+  private event(event: ConnectionEvent): void {
     switch (event.type) {
       case "text":
       case "binary":
@@ -260,8 +273,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     }
   }
 
-  /** @internal */
-  writable(): void {
+  private writable(): void {
     if (this.state !== "open") {
       this.giveUpDraining();
       return;
@@ -273,11 +285,6 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       this.pump.fail(error);
     }
     this.pump.run();
-  }
-
-  /** @internal */
-  failed(error: unknown): void {
-    reportTo(this.handlers, this.host, error, this);
   }
 
   /** Once the application has closed the connection, messages that nobody reads must not keep it from ending. */

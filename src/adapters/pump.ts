@@ -36,7 +36,7 @@ export interface Host {
 /** Where events go. What it throws closes the connection with 1011, and is reported to `failed`. */
 export interface Sink {
   /** Whether to go on with the next event. While not, the rest waits, and in the end the sender. */
-  readonly wantsEvents: boolean;
+  wantsEvents(): boolean;
   event(event: ConnectionEvent): void;
   /** The transport was full, and takes more now. */
   writable(): void;
@@ -148,7 +148,7 @@ export class Pump {
   private pull(): void {
     for (;;) {
       try {
-        while (this.sink.wantsEvents) {
+        while (this.sink.wantsEvents()) {
           const event = this.connection.nextEvent();
           if (event === undefined) return;
           this.sink.event(event);

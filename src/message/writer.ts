@@ -4,7 +4,7 @@ import { BINARY, CONTINUATION, FIN, TEXT } from "../frame/header.js";
 import type { FrameWriter } from "../frame/writer.js";
 import { notUtf8 } from "./text.js";
 
-/** @internal The connection that a message is sent on. */
+/** The connection that a message is sent on. */
 export interface MessageOwner {
   /** Sees to it that what waits is within limits; else the connection is given up. */
   boundOutput(): void;
