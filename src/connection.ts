@@ -13,6 +13,7 @@ import { PreparedMessage } from "./message/prepared.js";
 import { MessageReader } from "./message/reader.js";
 import { requireUtf8 } from "./message/text.js";
 import { MessageWriter } from "./message/writer.js";
+import { PingsOut } from "./pings.js";
 import type { Cause, Rule, RuleName } from "./rules.js";
 import { causeOf, RULES } from "./rules.js";
 import type { Options } from "./settings.js";
@@ -21,9 +22,6 @@ import { Keepalive } from "./timers.js";
 
 /** How many pongs may wait to be taken before only the latest ping is answered (RFC 6455 5.5.3). */
 const MAX_WAITING_PONGS = 64;
-
-/** How many pings are remembered for their round-trip time. */
-const MAX_PINGS_OUT = 16;
 
 /**
  * One side of a WebSocket connection, from the bytes that arrived to events, and from commands to the bytes to send. It
@@ -70,8 +68,7 @@ export class Connection {
   private waitingPongs = 0;
   /** The payload of the latest ping that is not answered yet, as too many pongs wait. */
   private latestPing: Uint8Array | undefined;
-  /** The pings not answered yet, oldest first; `takenAt` is undefined while one is queued. */
-  private pings: { readonly payload: Uint8Array; takenAt: number | undefined }[] | undefined;
+  private pings: PingsOut | undefined;
 
   /**
    * A connection that is open already, after a handshake that was not ours. (`phase` is for the subclasses.)
@@ -230,7 +227,7 @@ export class Connection {
     if (!all) return this.output.take(max);
     this.answerLatestPing();
     this.waitingPongs = 0;
-    this.pings?.forEach((ping) => (ping.takenAt ??= this.now));
+    this.pings?.taken(this.now);
     return this.output.take();
   }
 
@@ -534,13 +531,9 @@ export class Connection {
   }
 
   private readPong(payload: Uint8Array): PongEvent {
-    // A pong answers the ping whose payload it has, and those before it (RFC 6455 5.5.3).
-    const { pings } = this;
-    const index =
-      pings?.findIndex((ping) => ping.takenAt !== undefined && isSame(ping.payload, payload)) ?? -1;
-    const takenAt = pings?.splice(0, index + 1)[index]?.takenAt;
-    const timed = takenAt !== undefined && this.settings.platform.clock !== undefined;
-    return { type: "pong", payload, roundTripTime: timed ? this.now - takenAt : undefined };
+    const roundTripTime = this.pings?.answered(payload, this.now);
+    const timed = this.settings.platform.clock !== undefined;
+    return { type: "pong", payload, roundTripTime: timed ? roundTripTime : undefined };
   }
 
   private readClose(payload: Uint8Array, offset: number): ClosingEvent {
@@ -592,9 +585,7 @@ export class Connection {
 
   private sendPing(payload: Uint8Array): void {
     this.writer.writeBytes(FIN | PING, payload);
-    const pings = (this.pings ??= []);
-    if (pings.length === MAX_PINGS_OUT) pings.shift();
-    pings.push({ payload: new Uint8Array(payload), takenAt: undefined });
+    (this.pings ??= new PingsOut()).queued(payload);
   }
 
   /** Whether a whole message may be sent now; false: too late. */
@@ -638,8 +629,4 @@ function requireControlPayload(payload: unknown): asserts payload is Uint8Array 
       `a control frame's payload has at most 125 bytes (RFC 6455 5.5), not ${payload.length}`,
     );
   }
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["frame/"],
   ["message/", "handshake/"],
   ["settings.ts"],
-  ["closing.ts", "timers.ts", "events.ts"],
+  ["closing.ts", "timers.ts", "pings.ts", "events.ts"],
   ["connection.ts"],
   ["client.ts", "server.ts"],
   ["index.ts"],

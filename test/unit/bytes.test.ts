@@ -142,6 +142,117 @@ describe("Output", () => {
     expect(taken[100_000]).toBe(4);
   });
 
+  describe("take(max)", () => {
+    const patterned = (length: number, seed = 0): Uint8Array =>
+      Uint8Array.from({ length }, (_, k) => (seed * 31 + k * 7) & 0xff);
+
+    for (const max of [1, 2, 3, 5, 7, 100, 4096, 16_384, 20_000]) {
+      it(`gives slices of ${max}, in order, each as large as may be, and counts what is left`, () => {
+        const output = new Output();
+        const written = [3, 5000, 1, 700, 17_000, 2].map((length, index) => patterned(length, index));
+        written.forEach((data, index) => {
+          if (index % 2 === 0) write(output, data);
+          else output.pass(data);
+        });
+        const all = concat(written);
+        let at = 0;
+        for (let taken = output.take(max); taken !== undefined; taken = output.take(max)) {
+          const slice = concat(taken);
+          expect(slice.length).toBe(Math.min(max, all.length - at));
+          if (Buffer.compare(slice, all.subarray(at, at + slice.length)) !== 0) expect.fail(`at ${at}`);
+          at += slice.length;
+          expect(output.size).toBe(all.length - at);
+        }
+        expect(at).toBe(all.length);
+        expect(reachableBytes(output)).toBeLessThan(200);
+      });
+    }
+
+    it("gives all where it is not more than max", () => {
+      for (const max of [5, 6, Infinity]) {
+        const output = new Output();
+        write(output, bytes(1, 2));
+        output.pass(bytes(3, 4, 5));
+        expect(toHex(concat(output.take(max) ?? []))).toBe("0102030405");
+        expect(output.size).toBe(0);
+        expect(output.take(max)).toBeUndefined();
+      }
+    });
+
+    it("writes between slices stand behind what is left, copied and passed", () => {
+      const [output, other] = [new Output(), new Output()];
+      const expected: Uint8Array[] = [];
+      const taken: Uint8Array[] = [];
+      let size = 0;
+      for (let i = 0; i < 600; i++) {
+        const data = patterned((i * 97) % 900, i);
+        expected.push(data);
+        if (i % 3 === 0) output.copy(data);
+        else if (i % 3 === 1 && data.length > 0) output.pass(data);
+        else write(output, data);
+        if (i % 5 === 0) write(other, bytes(0xee, 0xee)); // the slab is shared
+        size += data.length;
+        const max = 1 + ((i * 61) % 700);
+        const slice = concat(output.take(max) ?? []);
+        expect(slice.length).toBe(Math.min(max, size));
+        size -= slice.length;
+        expect(output.size).toBe(size);
+        taken.push(slice);
+      }
+      taken.push(...(output.take() ?? []));
+      expect(Buffer.compare(concat(taken), concat(expected))).toBe(0);
+      expect(output.size).toBe(0);
+    });
+
+    it("what was taken is never rewritten, nor is what is left of its chunk", () => {
+      const output = new Output();
+      write(output, bytes(1, 2, 3, 4));
+      const first = output.take(3) ?? [];
+      for (let i = 0; i < 3000; i++) write(output, bytes(9, 9, 9, 9, 9, 9, 9, 9));
+      expect(toHex(concat(first))).toBe("010203");
+      expect(toHex(concat(output.take(3) ?? []))).toBe("040909");
+      expect(output.size).toBe(3000 * 8 - 2);
+    });
+
+    it("of very many chunks lets go of those that were taken", () => {
+      const output = new Output();
+      const count = 20_000;
+      for (let i = 0; i < count; i++) output.pass(bytes(i & 0xff, i >> 8));
+      const full = reachableBytes(output);
+      for (let i = 0; i < count - 10; i++) {
+        if (toHex(concat(output.take(2) ?? [])) !== toHex(bytes(i & 0xff, i >> 8))) expect.fail(`chunk ${i}`);
+        if (i === count / 2) expect(reachableBytes(output)).toBeLessThan(full * 0.75);
+      }
+      expect(output.size).toBe(20);
+      expect(reachableBytes(output)).toBeLessThan(full / 50);
+      expect(concat(output.take() ?? []).length).toBe(20);
+    });
+
+    it("takes the last of many chunks at once, wherever the slices ended", () => {
+      for (const slices of [1, 40, 63, 64, 65, 90, 99]) {
+        const output = new Output();
+        for (let i = 0; i < 100; i++) output.pass(bytes(i));
+        for (let i = 0; i < slices; i++) expect(output.take(1)).toEqual([bytes(i)]);
+        output.pass(bytes(100));
+        const rest = concat(output.take() ?? []);
+        expect([...rest]).toEqual(Array.from({ length: 101 - slices }, (_, i) => slices + i));
+        expect(output.size).toBe(0);
+      }
+    });
+
+    it("clear() drops what a slice left", () => {
+      const output = new Output();
+      output.pass(bytes(1, 2, 3));
+      write(output, bytes(4));
+      output.take(2);
+      output.clear();
+      expect(output.size).toBe(0);
+      expect(output.take(1)).toBeUndefined();
+      write(output, bytes(5, 6));
+      expect(toHex(concat(output.take(1) ?? []))).toBe("05");
+    });
+  });
+
   it("clear() drops what is queued", () => {
     const output = new Output();
     write(output, bytes(1));

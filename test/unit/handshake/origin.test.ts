@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { HeaderList, Origins } from "../../../src/index.js";
-import { HandshakeRequest, refuseOrigin } from "../../../src/index.js";
+import { HandshakeRequest, refuseOrigin, UsageError } from "../../../src/index.js";
 
 function request(origin: string | undefined, host: string, target = "/"): HandshakeRequest {
   const headers: HeaderList = [
@@ -98,6 +98,36 @@ describe("refuseOrigin (RFC 6455 10.2): host and port only are compared", () => 
     const seen: unknown[] = [];
     refuseOrigin(asked, (...given) => seen.push(...given) > 0);
     expect(seen).toEqual(["https://a.example", asked]);
+  });
+
+  it.each<[string, unknown]>([
+    ["a promise of true", Promise.resolve(true)],
+    ["a promise of false", Promise.resolve(false)],
+    ["1", 1],
+    ["a string", "yes"],
+    ["an object", {}],
+    ["nothing", undefined],
+    ["false", false],
+  ])("a function that answers %s lets nobody in: only `true` does", (_, answer) => {
+    const asked = request("https://a.example", "example.com");
+    expect(refuseOrigin(asked, () => answer as boolean)).toBeDefined();
+    expect(refuseOrigin(asked, () => true)).toBeUndefined();
+  });
+
+  it.each<[string, unknown]>([
+    ["an origin that is not in a list", "https://a.example"],
+    ["an empty string", ""],
+    ["a RegExp", /a/],
+    ["a Set", new Set(["https://a.example"])],
+    ["true", true],
+    ["null", null],
+    ["an object", {}],
+  ])("of %s throws, whatever the request", (_, origins) => {
+    for (const origin of [undefined, "https://a.example", "http://example.com"]) {
+      const act = (): unknown => refuseOrigin(request(origin, "example.com"), origins as Origins);
+      expect(act).toThrow(UsageError);
+      expect(act).toThrow(expect.objectContaining({ code: "bad-option" }) as Error);
+    }
   });
 
   it("does not ask a function where no browser sent the request", () => {
