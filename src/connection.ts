@@ -209,7 +209,7 @@ export class Connection {
    * that it can, and that what was taken before has moved. Where the transport queues any amount, take `max` bytes at a time.
    * What was taken is never rewritten. The chunks are views of buffers that connections share: write them or copy them, but do
    * not transfer their buffers.
-   * @throws {UsageError} "bad-argument" for a `max` that is not above 0
+   * @throws {UsageError} "bad-argument" for a `max` that is neither a whole number above 0 nor Infinity
    */
   takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (!(max > 0))

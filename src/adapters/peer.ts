@@ -136,9 +136,8 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
         : message instanceof PreparedMessage
           ? connection.sendPrepared(message)
           : connection.sendBinary(message);
-    if (!sent) return false;
-    this.pump.commanded();
-    return this.pump.isWritable;
+    this.pump.commanded(); // too late, too: what waited may have been too much
+    return sent && this.pump.isWritable;
   }
 
   /** Resolves once more can be sent: true; or false: it is too late. */
@@ -385,8 +384,7 @@ export class PeerMessageWriter {
   }
 
   private sent(done: boolean): boolean {
-    if (!done) return false;
     this.pump.commanded();
-    return this.pump.isWritable;
+    return done && this.pump.isWritable;
   }
 }
