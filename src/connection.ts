@@ -212,8 +212,12 @@ export class Connection {
    * @throws {UsageError} "bad-argument" for a `max` that is neither a whole number above 0 nor Infinity
    */
   takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
-    if (!(max > 0))
-      throw new UsageError("bad-argument", `at least one byte must be taken, not ${String(max)}`);
+    if (max !== Infinity && !(Number.isInteger(max) && max > 0)) {
+      throw new UsageError(
+        "bad-argument",
+        `what is taken is a number of bytes from 1 on, not ${String(max)}`,
+      );
+    }
     if (this.output.size === 0) {
       if (this.timerIsOld) this.readClock();
       return undefined;
