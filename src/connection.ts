@@ -51,16 +51,16 @@ export class Connection {
   private timerIsOld = false;
   private level: "keep" | "end" | "destroy" = "keep";
   /** Events that did not come out of parsing. */
-  private readonly waiting: ConnectionEvent[] = [];
+  private waiting: ConnectionEvent[] | undefined;
   private cause: Cause | undefined;
   private closedTold = false;
   /** The phase in which output was last taken. */
   private takenIn: Phase | undefined;
   private discarded = 0;
 
-  // What is open. The reader comes with the first byte.
+  // What is open. The reader comes with the first byte, the writer with the first frame.
   private reader: MessageReader | undefined;
-  private readonly writer: FrameWriter;
+  private lazyWriter: FrameWriter | undefined;
   private keepalive: Keepalive | undefined;
   private messageWriter: MessageWriter | undefined;
   private closeReceived: Close | undefined;
@@ -78,19 +78,12 @@ export class Connection {
     this.role = role;
     const settings = Settings.of(options);
     this.settings = settings;
-    const { random, utf8, mask } = settings.platform;
-    if (role === "client" && random === undefined) {
+    if (role === "client" && settings.platform.random === undefined) {
       throw new UsageError(
         "no-entropy",
         "a client masks its frames with unpredictable keys (RFC 6455 10.3): give the platform a `random`",
       );
     }
-    this.writer = new FrameWriter({
-      random: role === "client" ? random : undefined,
-      utf8,
-      mask,
-      output: this.output,
-    });
     this.phase = phase;
     this.readClock();
     this.startTimer();
@@ -190,7 +183,7 @@ export class Connection {
 
   /** The next event; undefined: bytes are needed, or an answer to a request. Whatever the peer sent, it does not throw. */
   nextEvent(): ConnectionEvent | undefined {
-    if (this.waiting.length > 0) return this.waiting.shift();
+    if (this.waiting !== undefined) return this.nextOf(this.waiting);
     this.clockIsOld = true;
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
@@ -359,7 +352,7 @@ export class Connection {
 
   /** @internal The opening handshake succeeded, or there was none. */
   protected opened(event: OpenEvent): void {
-    this.waiting.push(event);
+    this.tell(event);
     const { platform, timeouts } = this.settings;
     if (platform.clock !== undefined && timeouts.ping < Infinity)
       this.keepalive = new Keepalive(timeouts, this.now);
@@ -368,7 +361,7 @@ export class Connection {
 
   /** @internal Adds an event that parsing did not bring. */
   protected tell(event: ConnectionEvent): void {
-    this.waiting.push(event);
+    (this.waiting ??= []).push(event);
   }
 
   /** @internal Says why the connection ends, unless something said so before. A regular closing gives way to what spoils it. */
@@ -452,6 +445,12 @@ export class Connection {
 
   // Reading
 
+  private nextOf(waiting: ConnectionEvent[]): ConnectionEvent | undefined {
+    const event = waiting.shift();
+    if (waiting.length === 0) this.waiting = undefined; // an idle connection holds no list
+    return event;
+  }
+
   /** Goes on where there are no frames to read. */
   private settle(): ConnectionEvent | undefined {
     for (;;) {
@@ -465,7 +464,7 @@ export class Connection {
         const event = this.nextOpeningEvent();
         if (event !== undefined) return event;
       }
-      if (this.waiting.length > 0) return this.waiting.shift();
+      if (this.waiting !== undefined) return this.nextOf(this.waiting);
       if (phase === PHASES.ended) {
         if (this.output.size > 0 || this.lingers) return undefined;
         this.step("drained");
@@ -586,6 +585,21 @@ export class Connection {
   }
 
   // Sending
+
+  /** Made when there is something to send. */
+  private get writer(): FrameWriter {
+    return (this.lazyWriter ??= this.createWriter());
+  }
+
+  private createWriter(): FrameWriter {
+    const { random, utf8, mask } = this.settings.platform;
+    return new FrameWriter({
+      random: this.role === "client" ? random : undefined,
+      utf8,
+      mask,
+      output: this.output,
+    });
+  }
 
   private sendPing(payload: Uint8Array): void {
     this.writer.writeBytes(FIN | PING, payload);
