@@ -4,7 +4,16 @@ import type { Phase, Role, Signal } from "./closing.js";
 import { phaseAfter, PHASES } from "./closing.js";
 import { requireBytes, UsageError } from "./errors.js";
 import type { ClosedEvent, ClosingEvent, ConnectionEvent, OpenEvent, PongEvent } from "./events.js";
-import { BINARY, CLOSE, FIN, MAX_CONTROL_PAYLOAD, PING, PONG, TEXT } from "./frame/header.js";
+import {
+  BINARY,
+  CLOSE,
+  FIN,
+  MAX_CONTROL_PAYLOAD,
+  MAX_HEADER_SIZE,
+  PING,
+  PONG,
+  TEXT,
+} from "./frame/header.js";
 import type { FrameReader } from "./frame/reader.js";
 import { FrameWriter } from "./frame/writer.js";
 import type { Close } from "./message/close.js";
@@ -22,6 +31,9 @@ import { Keepalive } from "./timers.js";
 
 /** How many pongs may wait to be taken before only the latest ping is answered (RFC 6455 5.5.3). */
 const MAX_WAITING_PONGS = 64;
+
+/** Whoever takes this many bytes takes more than they are, so that as many again may wait. */
+const MAX_WAITING_PONGS_SIZE = MAX_WAITING_PONGS * (MAX_HEADER_SIZE + MAX_CONTROL_PAYLOAD);
 
 /**
  * One side of a WebSocket connection, from the bytes that arrived to events, and from commands to the bytes to send. It
@@ -219,13 +231,14 @@ export class Connection {
     this.takenIn = this.phase;
     // Output that moves is life, too: what is waited for comes after it.
     if (this.phase.timer !== "handshake") this.startTimer();
+    if (max >= MAX_WAITING_PONGS_SIZE) {
+      this.answerLatestPing();
+      this.waitingPongs = 0;
+    }
     const all = this.output.size <= max;
     this.keepalive?.taken(this.now, all);
-    if (!all) return this.output.take(max);
-    this.answerLatestPing();
-    this.waitingPongs = 0;
-    this.pings?.taken(this.now);
-    return this.output.take();
+    if (all) this.pings?.taken(this.now);
+    return this.output.take(max);
   }
 
   // Commands

@@ -200,7 +200,7 @@ export function upgradeEndpoint<Context = unknown>(
       const data = { method, target: url, headers: pairs(rawHeaders), httpVersion };
       wire(socket, endpoint.begin(new DuplexTransport(socket), data, head).pump);
     },
-    close: (closeOptions) => endpoint.close(closeOptions),
+    close: async (closeOptions) => endpoint.close(closeOptions),
   };
 }
 
@@ -249,6 +249,8 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
   });
+  // Node tells of TLS that was not negotiated, in time or at all, and leaves the socket open.
+  server.on("tlsClientError", (_, socket: net.Socket) => socket.destroy());
   const where: ListenOptions = { port: options.port ?? 0 };
   if (options.host !== undefined) where.host = options.host;
   await new Promise<void>((resolve, reject) => {

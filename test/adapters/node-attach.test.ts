@@ -135,6 +135,38 @@ describe("attach()", () => {
     expect(await peer.closed).toMatchObject({ code: 1006, cause: { rule: "transport-lost" } });
   });
 
+  it("a stream that was paused is resumed", async () => {
+    const [left, right] = duplexPair();
+    left.pause();
+    const server = attach(left, open("server"), ECHO);
+    const raw = new RawPeer(right);
+    raw.send(frame({ opcode: 1, payload: "hello", masked: true }));
+    expect((await raw.frame()).payload).toEqual(Buffer.from("hello"));
+    expect(server.state).toBe("open");
+  });
+
+  it("a stream that has ended already: the end is seen", async () => {
+    const [left, right] = duplexPair();
+    right.on("error", () => undefined);
+    right.end();
+    left.resume();
+    await new Promise((resolve) => left.once("end", resolve));
+    const server = attach(left, open("server", { timeouts: { linger: 50 } }));
+    expect(await server.closed).toMatchObject({ code: 1006, cause: { rule: /no-close|transport-lost/ } });
+  });
+
+  it("a stream that gives strings fails, and the error says why", async () => {
+    const [left, right] = duplexPair();
+    right.on("error", () => undefined);
+    left.setEncoding("utf8");
+    const got: unknown[] = [];
+    const server = attach(left, open("server"), { message: (_, message) => void got.push(message) });
+    right.write(frame({ opcode: 1, payload: "x", masked: true }));
+    const { code, cause } = await server.closed;
+    expect([code, cause.rule, got]).toEqual([1006, "transport-lost", []]);
+    expect(String(cause.error)).toContain("setEncoding");
+  });
+
   it("a client's opening handshake over a socket of one's own", async () => {
     const server = await SERVE.start(ECHO);
     const { port } = server.where as { port: number };

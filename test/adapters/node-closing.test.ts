@@ -319,6 +319,52 @@ describe("peers that do their part badly, ours being a client", () => {
   });
 });
 
+describe("a client that reads slowly, but steadily", () => {
+  it.each(PLAIN_ENTRIES)("gets all, and our Close: `linger` is no limit to that; $name", async (entry) => {
+    const SIZE = 32 * MIB;
+    const server = await recording(entry, {
+      timeouts: { linger: 400 },
+      open: (peer) => void peer.send(new Uint8Array(SIZE)),
+    });
+    const raw = await rawConnection(server.where, { reading: false });
+    raw.send(upgradeRequest(), frame({ opcode: 8, payload: CLOSE_4000, masked: true }));
+    let got = 0;
+    let close = bytes();
+    raw.stream.on("data", (chunk: Uint8Array) => {
+      const before = Math.floor(got / MIB);
+      got += chunk.length;
+      close = concat([close, chunk.slice(-4)]).slice(-4);
+      if (Math.floor(got / MIB) === before) return;
+      raw.stream.pause();
+      setTimeout(() => raw.stream.resume(), 30);
+    });
+    await raw.end();
+    expect(got).toBeGreaterThan(SIZE);
+    expect(close).toEqual(bytes(0x88, 2, CLOSE_4000));
+    raw.stream.end();
+    expect(await server.first).toMatchObject({ code: 4000, clean: true });
+  });
+
+  it.each(TCP_ENTRIES)("gets all that it asked for before it ended its side; $name", async (entry) => {
+    const server = await recording(entry, {
+      message: (peer) => {
+        for (let i = 0; i < 200; i++) peer.send(new Uint8Array(65536));
+      },
+    });
+    const raw = rawDial(server, { reading: false });
+    raw.send(upgradeRequest(), frame({ opcode: 1, payload: "go", masked: true }));
+    await eventually(() => server.peers.size === 1);
+    await wait(20);
+    raw.stream.end();
+    await wait(50); // the end has been seen, and the system's buffers are full
+    raw.read();
+    await raw.end();
+    expect(raw.count).toBeGreaterThan(200 * 65536);
+    expect(raw.error).toBeUndefined();
+    expect(await server.first).toMatchObject({ cause: { rule: "no-close" } });
+  });
+});
+
 describe("a peer that is still pumping data", () => {
   const PUMPED = 32 * MIB;
   const chunk = frame({ opcode: 2, payload: new Uint8Array(MIB - 14), masked: true });
@@ -450,6 +496,45 @@ describe("keepalive", () => {
       expect(message.payload.length).toBe(65536);
       if (++count === 64) break;
     }
+  });
+
+  describe("a dead peer, while a message of its waits unread", () => {
+    const KEEPALIVE = { ping: 30, pong: 30, linger: 30, closing: Infinity };
+    const TOLD = { code: 1006, clean: false, cause: { by: "peer", rule: "pong-timeout" } };
+
+    it("is given up, though the application neither handles nor reads messages", async () => {
+      const server = await recording(SERVE, { timeouts: KEEPALIVE });
+      const raw = await rawClient(server.where, frame({ opcode: 1, payload: "unread", masked: true }));
+      expect(await server.first).toMatchObject(TOLD);
+      await raw.over();
+      await eventually(() => server.peers.size === 0);
+      expect(server.closes).toHaveLength(1);
+    });
+
+    it.each(PLAIN_ENTRIES)("is given up, though the application waits in drained(); $name", async (entry) => {
+      const drained = deferred<boolean>();
+      const server = await recording(entry, {
+        timeouts: KEEPALIVE,
+        async open(peer) {
+          for await (const message of peer)
+            if (!peer.send(message.data)) drained.resolve(await peer.drained());
+        },
+      });
+      const raw = await rawConnection(server.where, { reading: false });
+      raw.send(upgradeRequest());
+      raw.send(frame({ opcode: 2, payload: new Uint8Array(15 * MIB), masked: true }));
+      raw.send(frame({ opcode: 1, payload: "unread", masked: true }));
+      expect(await server.first).toMatchObject(TOLD);
+      expect(await drained.promise).toBe(false);
+      await eventually(() => server.peers.size === 0);
+    });
+
+    it("what it had sent can still be read", async () => {
+      const server = await rawServer((raw) => acceptByHand(raw, frame({ opcode: 1, payload: "unread" })));
+      const peer = await connect(server.url, { timeouts: KEEPALIVE });
+      expect(await peer.closed).toMatchObject(TOLD);
+      expect(await nextText(peer[Symbol.asyncIterator]())).toBe("unread");
+    });
   });
 
   it("a peer whose messages wait unread is not dead either: its pongs are life", async () => {

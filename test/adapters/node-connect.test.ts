@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { ConnectOptions } from "../../src/adapters/node.js";
-import { connect, HandshakeError, serve, UsageError } from "../../src/adapters/node.js";
+import { connect, HandshakeError, serve, upgradeEndpoint, UsageError } from "../../src/adapters/node.js";
 import { deferred, ECHO, eventually, nextText, SERVE, SERVE_TLS, TEST_TLS } from "../support/entries.js";
 import { head, upgradeResponse } from "../support/http.js";
 import { noLooseEnds } from "../support/loose-ends.js";
@@ -442,6 +442,25 @@ describe("TLS", () => {
     expect(await nextText(peer[Symbol.asyncIterator]())).toBe("x");
   });
 
+  it("a client that never speaks it is dropped after `timeouts.handshake`", async () => {
+    const server = await SERVE_TLS.start({ ...ECHO, timeouts: { handshake: 100 } });
+    for (const start of [bytes(), bytes(0x16, 3, 1, 1, 0)]) {
+      const raw = await rawConnection(server.where);
+      if (start.length > 0) raw.send(start);
+      await raw.over();
+    }
+    const peer = await connect(server.url, server.options);
+    peer.send("x");
+    expect(await nextText(peer[Symbol.asyncIterator]())).toBe("x");
+  });
+
+  it.each([Infinity, 2 ** 31])("`timeouts.handshake` may be %s", async (handshake) => {
+    const server = await SERVE_TLS.start({ ...ECHO, timeouts: { handshake } });
+    const peer = await connect(server.url, { ...server.options, timeout: handshake });
+    peer.send("x");
+    expect(await nextText(peer[Symbol.asyncIterator]())).toBe("x");
+  });
+
   it("a reset in the middle of its handshake harms nobody", async () => {
     const server = await SERVE_TLS.start(ECHO);
     const raw = await rawConnection(server.where);
@@ -468,6 +487,19 @@ describe("localhost", () => {
     onTestFinished(() => server.close());
     const { port } = server.address as net.AddressInfo;
     await expect(serve({ port, host: "127.0.0.1" })).rejects.toMatchObject({ code: "EADDRINUSE" });
+  });
+
+  it.each<[string, object]>([
+    ["origins: an origin in place of a list", { origins: "https://good.example" }],
+    ["origins: null", { origins: null }],
+    ["origins: a RegExp", { origins: /good/ }],
+    ["path: without its slash", { path: "chat" }],
+    ["path: empty", { path: "" }],
+    ["path: a list", { path: ["/chat"] }],
+    ["path: a RegExp", { path: /chat/ }],
+  ])("%s is a bad option", async (_, options) => {
+    await expect(serve({ port: 0, ...options })).rejects.toMatchObject({ code: "bad-option" });
+    expect(() => upgradeEndpoint(options)).toThrow(expect.objectContaining({ code: "bad-option" }) as Error);
   });
 
   it("a bad option rejects before it listens", async () => {

@@ -1,6 +1,8 @@
 // Handlers that fail and sockets that die: nothing is lost, nothing crashes, and everybody else goes on.
 
-import { describe, expect, it } from "vitest";
+import * as net from "node:net";
+
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 import type { EndpointOptions, Peer } from "../../src/adapters/node.js";
 import { connect } from "../../src/adapters/node.js";
@@ -36,6 +38,13 @@ const FAILING: readonly [string, () => Promise<void> | undefined][] = [
     },
   ],
 ];
+
+/** What is printed from now on. */
+function printed(): unknown[][] {
+  const spy = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  onTestFinished(() => spy.mockRestore());
+  return spy.mock.calls;
+}
 
 type HandlerName = "open" | "message" | "drain" | "close";
 const HANDLERS: readonly HandlerName[] = ["open", "message", "drain", "close"];
@@ -98,6 +107,40 @@ describe.each(HANDLERS)("the handler `%s`", (name) => {
   });
 });
 
+describe.each(PLAIN_ENTRIES)("$name, a handler `error` that throws", (entry) => {
+  const AGAIN = new Error("the error handler failed");
+  const error = (): never => {
+    throw AGAIN;
+  };
+
+  it("for the hook `upgrade`: the client gets its 500, the error is printed", async () => {
+    const lines = printed();
+    const server = await entry.start({
+      upgrade: () => {
+        throw ERROR;
+      },
+      error,
+    });
+    const raw = await rawConnection(server.where);
+    raw.send(upgradeRequest());
+    expect((await raw.response()).status).toBe(500);
+    expect(lines.flat()).toContain(AGAIN);
+  });
+
+  it.each(FAILING)(
+    "for a handler that %s: the client gets its 1011, the error is printed",
+    async (_, fail) => {
+      const lines = printed();
+      const server = await entry.start({ message: fail, error });
+      const raw = await rawClient(server.where, frame({ opcode: 1, payload: "x", masked: true }));
+      expect((await raw.close()).code).toBe(1011);
+      expect(lines.flat()).toContain(AGAIN);
+      const other = await connect(server.url);
+      expect(await other.ping()).toBeTypeOf("number");
+    },
+  );
+});
+
 it("what fails after a failing handler is told, too, but the peer only once", async () => {
   const errors: unknown[] = [];
   const server = await SERVE.start({
@@ -135,6 +178,34 @@ describe.each(TCP_ENTRIES)("$name, commands inside handlers", (entry) => {
     expect(await nextText(messages)).toBe("4");
     expect((await messages.next()).done).toBe(true);
     expect(await peer.closed).toMatchObject({ code: 4000 });
+  });
+});
+
+describe("an error of the listening server itself", () => {
+  const LISTENING = new Error("a connection could not be accepted");
+
+  /** What `serve` listens with. */
+  async function listening(options: EndpointOptions): Promise<net.Server> {
+    const listen = vi.spyOn(net.Server.prototype, "listen");
+    onTestFinished(() => listen.mockRestore());
+    await SERVE.start(options);
+    const [server] = listen.mock.contexts;
+    if (!(server instanceof net.Server)) throw new Error("nobody listens");
+    return server;
+  }
+
+  it("is told to `error`, without a peer", async () => {
+    const errors: unknown[] = [];
+    const server = await listening({ error: (error, peer) => void errors.push([error, peer]) });
+    server.emit("error", LISTENING);
+    expect(errors).toEqual([[LISTENING, undefined]]);
+  });
+
+  it("is printed where there is no such handler", async () => {
+    const lines = printed();
+    const server = await listening({});
+    server.emit("error", LISTENING);
+    expect(lines.flat()).toContain(LISTENING);
   });
 });
 

@@ -98,6 +98,104 @@ describe.each(PLAIN_ENTRIES)("$name, a peer that does not read", (entry) => {
     expect(peer.bufferedAmount).toBe(0);
   });
 
+  it("drained() is false as soon as we close()", async () => {
+    const opened = deferred<Peer>();
+    const server = await entry.start({ open: (peer) => opened.resolve(peer) });
+    const raw = await rawConnection(server.where, { reading: false });
+    raw.send(upgradeRequest());
+    const peer = await opened.promise;
+    await stuff(peer);
+    const waiting = [peer.drained(), peer.drained()];
+    peer.close();
+    expect(await Promise.all(waiting)).toEqual([false, false]);
+    expect(await peer.drained()).toBe(false);
+    peer.terminate();
+  });
+
+  it("server.close() ends a loop that waits in drained(), and all is clean once the client reads", async () => {
+    const blocked = deferred();
+    const codes: unknown[] = [];
+    const server = await entry.start({
+      timeouts: { closing: Infinity, linger: Infinity, ping: Infinity },
+      async open(peer) {
+        for await (const message of peer) {
+          if (peer.send(message.data)) continue;
+          blocked.resolve();
+          await peer.drained();
+        }
+      },
+      close: (_, { code, clean }) => void codes.push([code, clean]),
+    });
+    const raw = await rawConnection(server.where, { reading: false });
+    raw.send(upgradeRequest());
+    raw.send(frame({ opcode: 2, payload: new Uint8Array(15 * MIB), masked: true }));
+    for (const payload of ["x", "y"]) raw.send(frame({ opcode: 1, payload, masked: true }));
+    await blocked.promise;
+    await wait(20); // "x" waits unread
+    const closing = server.close({ timeout: Infinity });
+    raw.read();
+    await raw.head();
+    expect(await raw.close()).toEqual({ code: 1001, reason: "" });
+    raw.stream.end(frame({ opcode: 8, payload: bytes(3, 0xe9), masked: true }));
+    await closing;
+    expect(codes).toEqual([[1001, true]]);
+  });
+
+  describe("and more output than `limits.output`", () => {
+    const options = { limits: { output: MIB }, timeouts: { ping: Infinity } };
+    const LOST = { code: 1006, clean: false, cause: { by: "peer", rule: "output-limit" } };
+
+    it.each<[string, (peer: Peer) => boolean]>([
+      ["messages", (peer) => peer.send(CHUNK)],
+      [
+        "fragments",
+        (peer) => {
+          const writer = peer.startMessage("binary");
+          writer.write(CHUNK);
+          return writer.end();
+        },
+      ],
+    ])("%s sent from outside of a handler: the transport is dropped, `closed` says why", async (_, send) => {
+      const opened = deferred<Peer>();
+      const server = await entry.start({ ...options, open: (peer) => opened.resolve(peer) });
+      const raw = await rawConnection(server.where, { reading: false });
+      raw.send(upgradeRequest());
+      const peer = await opened.promise;
+      await stuff(peer);
+      const waiting = peer.drained();
+      for (let sent = 0; peer.state === "open"; sent += CHUNK.length) {
+        expect(peer.bufferedAmount).toBeLessThan(3 * MIB);
+        if (sent > 256 * MIB) throw new Error("it is never enough");
+        send(peer);
+      }
+      expect(send(peer)).toBe(false);
+      expect(await waiting).toBe(false);
+      expect(await peer.closed).toMatchObject(LOST);
+      expect(peer.bufferedAmount).toBe(0);
+      await eventually(() => server.peers.size === 0);
+    });
+
+    it("a handler that sends what it gets: the transport is dropped, memory is bounded", async () => {
+      const over = deferred<unknown>();
+      let most = 0;
+      const server = await entry.start({
+        ...options,
+        message(peer, message) {
+          peer.send(message.data);
+          most = Math.max(most, peer.bufferedAmount);
+        },
+        close: (_, closed) => over.resolve(closed),
+      });
+      const raw = await rawConnection(server.where, { reading: false });
+      raw.send(upgradeRequest());
+      const one = frame({ opcode: 2, payload: CHUNK, masked: true });
+      while (!raw.stream.destroyed && most < 64 * MIB)
+        await new Promise((resolve) => raw.stream.write(one, resolve));
+      expect(await over.promise).toMatchObject(LOST);
+      expect(most).toBeLessThan(3 * MIB);
+    });
+  });
+
   it.each(["open", "message"] as const)("send() is false inside the handler `%s`, too", async (where) => {
     const outcome = deferred<number>();
     const flood = (peer: Peer): void => {
@@ -273,6 +371,17 @@ describe("iteration", () => {
     expect(await peer.closed).toMatchObject({ clean: true });
   });
 
+  it("begun right after close() still brings the answers", async () => {
+    const server = await SERVE.start(ECHO);
+    const peer = await connect(server.url);
+    peer.send("question");
+    peer.close();
+    const got: string[] = [];
+    for await (const message of peer) got.push(String(message.data));
+    expect(got).toEqual(["question"]);
+    expect(await peer.closed).toMatchObject({ clean: true });
+  });
+
   it("left right after close(), with messages on their way: `closed` comes", async () => {
     const server = await SERVE.start({
       open(peer) {
@@ -431,6 +540,14 @@ describe("ping()", () => {
     const peer = await connect(server.url);
     const times = await Promise.all([peer.ping(), peer.ping(), peer.ping()]);
     expect(times.every((time) => typeof time === "number")).toBe(true);
+  });
+
+  it("a hundred at once are each told", async () => {
+    const server = await SERVE.start({});
+    const peer = await connect(server.url);
+    const times = await Promise.all(Array.from({ length: 100 }, () => peer.ping()));
+    expect(times.filter((time) => typeof time !== "number")).toEqual([]);
+    expect(peer.state).toBe("open");
   });
 
   it("is told by a pong to a later one, too (RFC 6455 5.5.3)", async () => {

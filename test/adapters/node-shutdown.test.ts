@@ -8,9 +8,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connect, HandshakeError, serve } from "../../src/adapters/node.js";
 import type { CompiledSource } from "../support/compiled.js";
 import { compileSource } from "../support/compiled.js";
+import type { Running } from "../support/entries.js";
 import {
   deferred,
+  ECHO,
   eventually,
+  nextText,
   PLAIN_ENTRIES,
   SERVE,
   SERVE_TLS,
@@ -142,6 +145,45 @@ describe.each(PLAIN_ENTRIES)("$name, close()", (entry) => {
   });
 });
 
+describe.each(PLAIN_ENTRIES)("$name, close() with a mistake", (entry) => {
+  it.each<[string, Parameters<Running["close"]>[0], string]>([
+    ["a code that may not be sent", { code: 1005 }, "bad-close-code"],
+    ["a reason that is too long", { reason: "x".repeat(124) }, "bad-reason"],
+    ["a timeout that is NaN", { timeout: NaN }, "bad-option"],
+    ["a timeout below 0", { timeout: -1 }, "bad-option"],
+  ])("%s throws and leaves all as it was", async (_, options, code) => {
+    const server = await entry.start(ECHO);
+    const peer = await connect(server.url);
+    const close = async (): Promise<void> => server.close(options);
+    await expect(close()).rejects.toMatchObject({ name: "UsageError", code });
+    await expect(close()).rejects.toMatchObject({ code });
+    peer.send("still here");
+    expect(await nextText(peer[Symbol.asyncIterator]())).toBe("still here");
+    expect(server.peers.size).toBe(1);
+    if (entry === SERVE) expect(await (await connect(server.url)).ping()).toBeTypeOf("number");
+    await server.close({ timeout: LONG });
+    expect(await peer.closed).toMatchObject({ code: 1001, clean: true });
+  });
+
+  it.each([Infinity, 2 ** 31, 1e15])("a timeout of %s waits for those that are slow", async (timeout) => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", note);
+    const codes: unknown[] = [];
+    const server = await entry.start({ close: (_, { clean }) => void codes.push(clean) });
+    const raw = await rawClient(server.where);
+    const closing = server.close({ timeout });
+    expect((await raw.close()).code).toBe(1001);
+    await wait(50);
+    expect(codes).toEqual([]);
+    raw.stream.end(frame({ opcode: 8, payload: bytes(3, 0xe9), masked: true }));
+    await closing;
+    process.off("warning", note);
+    expect(codes).toEqual([true]);
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe("serve(), close()", () => {
   it.each(["", "GET / HT", "\x16\x03\x01"])(
     "does not wait for a connection that has sent no more than %j",
@@ -232,6 +274,15 @@ describe("a process", () => {
     expect(result.code).toBe(0);
     expect(result.out).toContain("the cause");
     expect(result.out).toContain("1011");
+  });
+
+  it("that waits for `createConnection` alone lives until the time-out", async () => {
+    const result = await run(`
+      const createConnection = () => new Promise(() => undefined);
+      await connect("ws://127.0.0.1", { timeout: 100, createConnection }).catch((error) => console.log(error.name));
+      console.log("after");
+    `);
+    expect(result).toEqual({ code: 0, out: "HandshakeError\nafter\n" });
   });
 
   it("that is out of file descriptors lives", async () => {

@@ -6,8 +6,17 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import type { EndpointOptions } from "../../src/adapters/node.js";
-import { connect, HandshakeError, upgradeEndpoint } from "../../src/adapters/node.js";
-import { deferred, ECHO, eventually, listen, nextText, PLAIN_ENTRIES, SERVE } from "../support/entries.js";
+import { connect, HandshakeError, serve, upgradeEndpoint } from "../../src/adapters/node.js";
+import {
+  deferred,
+  ECHO,
+  eventually,
+  listen,
+  nextText,
+  PLAIN_ENTRIES,
+  SERVE,
+  UPGRADE,
+} from "../support/entries.js";
 import { head, upgradeRequest } from "../support/http.js";
 import type { WrittenMessage } from "../support/http.js";
 import { noLooseEnds } from "../support/loose-ends.js";
@@ -246,6 +255,18 @@ describe.each(PLAIN_ENTRIES)("$name", (entry) => {
       ["null passes where it is listed", ["null"], "null", 101],
       ['"*" lets all pass', "*", "http://anywhere.example", 101],
       ["a function says yes", (origin) => origin.endsWith(".a.example"), "http://x.a.example", 101],
+      [
+        "a function that promises an answer lets nobody in",
+        (() => Promise.resolve(true)) as never,
+        "http://a.example",
+        403,
+      ],
+      [
+        "a function whose answer is only truthy lets nobody in",
+        (() => "yes") as never,
+        "http://a.example",
+        403,
+      ],
       ["a function says no", (origin) => origin.endsWith(".a.example"), "http://x.b.example", 403],
     ];
     it.each(rows)("%s", async (_, origins, origin, status) => {
@@ -348,6 +369,102 @@ describe.each(PLAIN_ENTRIES)("$name", (entry) => {
       expect(await raw.close()).toEqual({ code: 1005, reason: "" });
       await raw.end();
     });
+  });
+});
+
+describe("options that are an instance of a class", () => {
+  const PATH = "/chat";
+
+  /** All that it has is on its prototype. */
+  class Chat implements EndpointOptions {
+    readonly calls: string[];
+
+    constructor(calls: string[]) {
+      this.calls = calls;
+      Object.defineProperty(this, "calls", { enumerable: false });
+    }
+
+    get path(): string {
+      return PATH;
+    }
+
+    get limits(): { message: number } {
+      return { message: 10 };
+    }
+
+    get open(): () => void {
+      return () => this.calls.push("open");
+    }
+
+    get close(): () => void {
+      return () => this.calls.push("close");
+    }
+
+    get error(): (error: unknown) => void {
+      return (error) => this.calls.push(String(error));
+    }
+
+    upgrade(request: { query: string | undefined }): { status: number } | undefined {
+      return request.query === "let=me-in" ? undefined : { status: 401 };
+    }
+
+    message(): never {
+      throw new Error("of a method");
+    }
+  }
+
+  it.each<[string, (calls: string[]) => Promise<string>]>([
+    ["upgradeEndpoint()", async (calls) => (await UPGRADE.start(new Chat(calls))).url],
+    [
+      "serve()",
+      async (calls) => {
+        const server = await serve(new Chat(calls));
+        onTestFinished(() => server.close({ timeout: 1 }));
+        return `${server.url}/`;
+      },
+    ],
+  ])("%s heeds them all: path, upgrade, limits and every handler", async (_, start) => {
+    const calls: string[] = [];
+    const url = await start(calls);
+    expect((await refusal(url)).response?.status).toBe(404);
+    expect((await refusal(`${url}chat`)).response?.status).toBe(401);
+    expect(calls).toEqual([]);
+    const long = await connect(`${url}chat?let=me-in`);
+    long.send("more than ten bytes");
+    expect((await long.closed).code).toBe(1009);
+    const short = await connect(`${url}chat?let=me-in`);
+    short.send("short");
+    expect((await short.closed).code).toBe(1011);
+    await eventually(() => calls.length === 5);
+    expect(calls).toEqual(["open", "close", "open", "Error: of a method", "close"]);
+  });
+});
+
+describe("a socket that was paused while somebody thought about the request", () => {
+  it.each(["before the client's first message", "after it"])("is read again: %s", async (when) => {
+    const endpoint = upgradeEndpoint({ ...ECHO });
+    const server = http.createServer();
+    const paused = deferred();
+    const decided = deferred();
+    server.on("upgrade", (request, socket, rest) => {
+      socket.pause();
+      paused.resolve();
+      void decided.promise.then(() => endpoint.handleUpgrade(request, socket, rest));
+    });
+    await listen(server);
+    onTestFinished(async () => {
+      server.close();
+      await endpoint.close({ timeout: 1 });
+    });
+    const raw = await rawConnection({ port: (server.address() as AddressInfo).port });
+    raw.send(upgradeRequest());
+    await paused.promise;
+    const hello = frame({ opcode: 1, payload: "hello", masked: true });
+    if (when === "after it") raw.send(hello);
+    decided.resolve();
+    expect((await raw.head()).status).toBe(101);
+    if (when !== "after it") raw.send(hello);
+    expect(Buffer.from((await raw.frame()).payload).toString()).toBe("hello");
   });
 });
 

@@ -248,6 +248,7 @@ export const anyOptions: fc.Arbitrary<Options> = fc
     limits: fc.oneof(
       { weight: 4, arbitrary: fc.constant({}) },
       { weight: 1, arbitrary: fc.record({ message: fc.nat(200) }) },
+      { weight: 1, arbitrary: fc.record({ output: fc.nat(600) }) },
       { weight: 1, arbitrary: fc.record({ frame: fc.nat(200), headers: fc.nat(9), head: fc.nat(600) }) },
     ),
   })

@@ -27,6 +27,7 @@ export type Step =
   | { readonly do: "receive"; readonly count: number; readonly owned: boolean }
   | { readonly do: "look"; readonly count: number }
   | { readonly do: "take" | "receiveEnd" | "transportLost" | "handleTimeout" | "accept" | "reject" }
+  | { readonly do: "takeSlice"; readonly max: number }
   | { readonly do: "tick"; readonly duration: number }
   | { readonly do: "deadline"; readonly late: number }
   | { readonly do: "sendText" | "sendPrepared" | "writeText"; readonly text: string; readonly final: boolean }
@@ -56,6 +57,8 @@ export class History {
   private readonly stream: Uint8Array;
   private at = 0;
   private ended = false;
+  /** The last slice that was taken left a rest. */
+  private leftRest = false;
 
   constructor({ side, open, options, seed, stream }: Plan) {
     this.stream = stream;
@@ -94,8 +97,17 @@ export class History {
     }
   }
 
-  take(): void {
-    this.output.push(...(this.connection.takeOutput() ?? []));
+  /** Whether what was sent may end anywhere: the rest was dropped with the transport. */
+  get cut(): boolean {
+    return this.leftRest && this.connection.transport === "destroy";
+  }
+
+  /** Takes output: all, or a slice. */
+  take(max?: number): void {
+    const taken = this.connection.takeOutput(max);
+    if (taken === undefined) return;
+    this.output.push(...taken);
+    this.leftRest = this.connection.outputSize > 0;
   }
 
   private attempt(step: Step): void {
@@ -123,6 +135,9 @@ export class History {
         return;
       case "take":
         this.take();
+        return;
+      case "takeSlice":
+        this.take(step.max);
         return;
       case "tick":
         this.clock.advanceBy(step.duration);
@@ -195,6 +210,13 @@ const busyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant("look" as const), count: fc.integer({ min: 1, max: 9 }) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("take" as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("takeSlice" as const),
+      max: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 500 })),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("accept" as const) }) },
   {
     weight: 4,

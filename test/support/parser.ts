@@ -14,17 +14,23 @@ export interface ParsedMessage {
   readonly payload: Uint8Array;
 }
 
-/** The frames of all that `sender` sent after the opening handshake. Throws on whatever RFC 6455 does not allow. */
-export function parseFrames(bytes: Uint8Array, sender: Role): ParsedFrame[] {
+/** The bytes end inside a frame. */
+class CutFrame extends Error {}
+
+/**
+ * The frames of all that `sender` sent after the opening handshake; `cut`: the last one may not be whole, and is left out.
+ * Throws on whatever RFC 6455 does not allow.
+ */
+export function parseFrames(bytes: Uint8Array, sender: Role, cut = false): ParsedFrame[] {
   const frames: ParsedFrame[] = [];
   let at = 0;
   const take = (count: number): Uint8Array => {
-    if (at + count > bytes.length) throw new Error(`a frame is cut at byte ${bytes.length}`);
+    if (at + count > bytes.length) throw new CutFrame(`a frame is cut at byte ${bytes.length}`);
     at += count;
     return bytes.subarray(at - count, at);
   };
   const takeNumber = (count: number): number => take(count).reduce((sum, byte) => sum * 256 + byte, 0);
-  while (at < bytes.length) {
+  const takeFrame = (): ParsedFrame => {
     const begin = at;
     const [first = 0, second = 0] = take(2);
     const opcode = first % 16;
@@ -46,20 +52,28 @@ export function parseFrames(bytes: Uint8Array, sender: Role): ParsedFrame[] {
     if (masked !== (sender === "client")) throw new Error(`the frame at ${begin} is masked: ${masked} (5.1)`);
     const key = masked ? take(4) : [0, 0, 0, 0];
     const payload = take(length).map((byte, index) => byte ^ (key[index % 4] ?? 0));
-    frames.push({ fin, opcode, payload });
+    return { fin, opcode, payload };
+  };
+  while (at < bytes.length) {
+    try {
+      frames.push(takeFrame());
+    } catch (error) {
+      if (cut && error instanceof CutFrame) break;
+      throw error;
+    }
   }
   return frames;
 }
 
 /**
  * The messages and control frames of all that `sender` sent after the opening handshake, a fragmented message where it ends.
- * Throws on whatever RFC 6455 does not allow.
+ * `cut`: the last frame may not be whole. Throws on whatever RFC 6455 does not allow.
  */
-export function parseMessages(bytes: Uint8Array, sender: Role): ParsedMessage[] {
+export function parseMessages(bytes: Uint8Array, sender: Role, cut = false): ParsedMessage[] {
   const messages: ParsedMessage[] = [];
   let open: { type: "text" | "binary"; parts: Uint8Array[] } | undefined;
   let closed = false;
-  for (const { fin, opcode, payload } of parseFrames(bytes, sender)) {
+  for (const { fin, opcode, payload } of parseFrames(bytes, sender, cut)) {
     if (closed) throw new Error(`a frame with opcode ${opcode} follows the Close frame (5.5.1)`);
     if (opcode === 8) {
       checkClose(payload);

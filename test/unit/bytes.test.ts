@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Input } from "../../src/bytes/input.js";
 import { Output } from "../../src/bytes/output.js";
-import { reachableBytes } from "../support/snapshot.js";
+import { reachableBytes, snapshot } from "../support/snapshot.js";
 import { bytes, concat, toHex } from "../support/wire.js";
 
 /** Reads all, or up to `count` bytes. */
@@ -228,6 +228,26 @@ describe("Output", () => {
       expect(concat(output.take() ?? []).length).toBe(20);
     });
 
+    it("lets go of each chunk that was taken, at once", () => {
+      const output = new Output();
+      for (let i = 0; i < 60; i++) output.pass(new Uint8Array(100_000));
+      for (let left = 59; left > 0; left--) {
+        output.take(100_000);
+        expect(reachableBytes(output)).toBeLessThan(left * 100_000 + 5000);
+      }
+    });
+
+    it("that never empties it keeps no trace of what was taken", () => {
+      const output = new Output();
+      output.pass(bytes(0));
+      for (let i = 0; i < 10_000; i++) {
+        output.pass(bytes(i & 0xff));
+        output.take(1);
+      }
+      expect(output.size).toBe(1);
+      expect(snapshot(output).length).toBeLessThan(5000);
+    });
+
     it("takes the last of many chunks at once, wherever the slices ended", () => {
       for (const slices of [1, 40, 63, 64, 65, 90, 99]) {
         const output = new Output();
@@ -237,6 +257,10 @@ describe("Output", () => {
         const rest = concat(output.take() ?? []);
         expect([...rest]).toEqual(Array.from({ length: 101 - slices }, (_, i) => slices + i));
         expect(output.size).toBe(0);
+        output.pass(bytes(101));
+        output.pass(bytes(102));
+        expect(output.take(1)).toEqual([bytes(101)]);
+        expect(output.take(1)).toEqual([bytes(102)]);
       }
     });
 

@@ -17,9 +17,16 @@ interface Timed {
   pass(milliseconds: number): void;
 }
 
-function timed(role: Role, options: { highWaterMark?: number; halfClose?: boolean } = {}): Timed {
+interface TimedOptions {
+  readonly highWaterMark?: number;
+  readonly halfClose?: boolean;
+  readonly linger?: number | undefined;
+}
+
+function timed(role: Role, { linger, ...options }: TimedOptions = {}): Timed {
   const clock = new ManualClock();
-  const connection = opened(role, { ...options, timeouts: TIMEOUTS, platform: { clock: clock.read } });
+  const timeouts = { ...TIMEOUTS, linger };
+  const connection = opened(role, { ...options, timeouts, platform: { clock: clock.read } });
   const left = (): number | undefined => connection.deadline && connection.deadline - clock.now;
   return {
     clock,
@@ -155,6 +162,132 @@ for (const role of ROLES) {
       expect(summarize(pull(t.connection))).toMatchObject([{ type: "closing", code: 1011 }]);
     });
 
+    it("output that moves: the wait begins anew with each slice that is taken before the ping", () => {
+      const t = timed(role);
+      t.connection.sendBinary(new Uint8Array(1000));
+      expect(t.connection.takeOutput(1)).toHaveLength(1);
+      expect(t.left()).toBe(PING); // what is sent is no life
+      t.pass(PING);
+      for (let i = 0; i < 20; i++) {
+        expect(t.left()).toBe(2 * PONG);
+        t.pass(2 * PONG - 1);
+        expect(t.connection.takeOutput(1)).toHaveLength(1);
+      }
+      expect(t.connection.state).toBe("open");
+      t.connection.takeOutput();
+      expect(t.left()).toBe(PONG);
+      t.pass(PONG);
+      expect(summarize(pull(t.connection))).toMatchObject([{ type: "closing", code: 1011 }]);
+    });
+
+    it("output that moved once and is stuck again: as long again, then it is given up", () => {
+      const t = timed(role);
+      t.connection.sendBinary(new Uint8Array(1000));
+      t.pass(PING + PONG);
+      t.connection.takeOutput(100);
+      t.pass(2 * PONG - 1);
+      expect(pull(t.connection)).toEqual([]);
+      expect(t.connection.state).toBe("open");
+      t.pass(1);
+      expect(summarize(pull(t.connection))).toMatchObject([{ type: "closing", code: 1011 }]);
+    });
+
+    it("slices that are taken after the ping do not put its pong off", () => {
+      const t = timed(role);
+      t.pass(PING);
+      takeFrames(t.connection);
+      t.connection.sendBinary(new Uint8Array(1000));
+      t.pass(PONG - 1);
+      t.connection.takeOutput(100);
+      expect(t.left()).toBe(1);
+    });
+
+    describe("a dead peer behind events that nobody pulls", () => {
+      const cause = { by: "peer", rule: "pong-timeout", offset: undefined };
+      const UNREAD = [
+        { type: "text", text: "unread", final: true },
+        { type: "binary", payload: "01", final: true },
+      ];
+      /** It is dead, and the application has not looked since. */
+      const dead = (options: TimedOptions = {}): Timed => {
+        const t = timed(role, options);
+        t.connection.receive(
+          concat([
+            fromPeer(role, { opcode: 1, payload: "unread" }),
+            fromPeer(role, { opcode: 2, payload: bytes(1) }),
+          ]),
+        );
+        t.pass(PING);
+        expect(sent(t.connection)).toEqual([A_PING]);
+        t.pass(PONG);
+        expect(t.connection.state).toBe("open");
+        return t;
+      };
+
+      for (const halfClose of [true, false]) {
+        it(`after \`linger\` the transport is destroyed; what was received is told, halfClose ${halfClose}`, () => {
+          const t = dead({ halfClose });
+          expect(t.left()).toBe(2000);
+          t.pass(1999);
+          t.connection.handleTimeout();
+          expect(t.connection.transport).toBe("keep");
+          t.pass(1);
+          expect(t.connection.transport).toBe("destroy");
+          expect(t.connection.state).toBe("closing");
+          expect(t.connection.wantsInput).toBe(false);
+          expect(t.left()).toBeUndefined();
+          expect(summarize(pull(t.connection))).toEqual([
+            ...UNREAD,
+            { type: "closing", code: 1011, reason: RULES["pong-timeout"].says, cause },
+            { type: "closed", code: 1006, reason: "", clean: false, sent: undefined, cause },
+          ]);
+          expect(sent(t.connection)).toEqual([]);
+        });
+      }
+
+      it("where the application sends meanwhile, that is dropped, and later sends are false", () => {
+        const t = dead();
+        expect(t.connection.sendText("hello?")).toBe(true);
+        t.pass(2000);
+        expect(t.connection.outputSize).toBe(0);
+        expect(t.connection.sendText("late")).toBe(false);
+        expect(t.connection.close(1000)).toBe(false);
+      });
+
+      it("`linger` is the option's", () => {
+        const t = dead({ linger: 7 });
+        expect(t.left()).toBe(7);
+        t.pass(7);
+        expect(t.connection.transport).toBe("destroy");
+      });
+
+      it("with a `linger` of Infinity it waits for the application", () => {
+        const t = dead({ linger: Infinity });
+        expect(t.left()).toBeUndefined();
+        t.pass(1_000_000);
+        expect(t.connection.transport).toBe("keep");
+        expect(summarize(pull(t.connection))).toMatchObject([...UNREAD, { type: "closing", code: 1011 }]);
+      });
+
+      it("pulled in time, it is told 1011", () => {
+        const t = dead();
+        t.pass(1999);
+        expect(summarize(pull(t.connection))).toMatchObject([...UNREAD, { type: "closing", code: 1011 }]);
+        expect(sent(t.connection)).toEqual([GIVING_UP]);
+      });
+
+      it("any byte in time is life again", () => {
+        const t = dead();
+        t.pass(1999);
+        t.connection.receive(pong);
+        expect(t.left()).toBe(PING);
+        t.pass(PING);
+        expect(t.connection.transport).toBe("keep");
+        expect(summarize(pull(t.connection))).toMatchObject([...UNREAD, { type: "pong" }]);
+        expect(sent(t.connection)).toEqual([A_PING]);
+      });
+    });
+
     for (const halfClose of [true, false]) {
       it(`pong overdue: Close 1011, ${halfClose ? "end, " : ""}then destroy`, () => {
         const t = timed(role, { halfClose });
@@ -287,6 +420,17 @@ for (const role of ROLES) {
       clock.pass(7);
       connection.receive(answer("a"));
       clock.pass(1000); // when the event is pulled does not matter
+      expect(times(connection)).toEqual([7]);
+    });
+
+    it("count from when the last slice of the ping was taken", () => {
+      const { clock, connection } = timed(role);
+      connection.ping(bytes("a"));
+      expect(connection.takeOutput(1)).toHaveLength(1);
+      clock.pass(100);
+      connection.takeOutput();
+      clock.pass(7);
+      connection.receive(answer("a"));
       expect(times(connection)).toEqual([7]);
     });
 
@@ -451,6 +595,8 @@ describe("the opening handshake's deadline", () => {
     const client = new ClientConnection("ws://a/", { platform: { clock: clock.read, random: repeatable() } });
     expect(client.deadline).toBe(clock.now + 10_000);
     clock.pass(5_000);
+    client.takeOutput(1);
+    expect(client.deadline).toBe(clock.now + 5_000);
     client.takeOutput();
     expect(client.deadline).toBe(clock.now + 5_000);
     clock.pass(5_000);

@@ -72,13 +72,11 @@ const rows: Row[] = [
   { name: "5.5: pong of 126 bytes", code: "payload-too-long", act: (c) => c.pong(new Uint8Array(126)) },
   { name: "startMessage of another kind", code: "bad-argument", act: (c) => c.startMessage(wrong("blob")) },
   { name: "startMessage of nothing", code: "bad-argument", act: (c) => c.startMessage(wrong(undefined)) },
-  ...[0, -1, -0, NaN, -Infinity, 0.5, 1.5, null, "all", {}].map(
-    (max): Row => ({
-      name: `takeOutput of at most ${String(max)}`,
-      code: "bad-argument",
-      act: (c) => c.takeOutput(wrong(max)),
-    }),
-  ),
+  ...[0, -1, -0, NaN, -Infinity, 0.5, 1.5, null, "all", true].map((max): Row => ({
+    name: `takeOutput of at most ${String(max)}`,
+    code: "bad-argument",
+    act: (c) => c.takeOutput(wrong(max)),
+  })),
   { name: "7.4: close with 1005", code: "bad-close-code", act: (c) => c.close(1005) },
   { name: "7.4: close with 1006", code: "bad-close-code", act: (c) => c.close(1006) },
   { name: "close with a reason alone", code: "bad-reason", act: (c) => c.close(undefined, "why") },
