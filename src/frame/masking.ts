@@ -1,7 +1,7 @@
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
 
 /** Below this many bytes a loop over bytes is cheaper than a view of words. */
-const WORDS_FROM = 64;
+const WORDS_FROM = 128;
 
 const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
