@@ -91,6 +91,12 @@ export default defineConfig(
     },
   },
   {
+    files: ["bench/**/*.js"],
+    languageOptions: { globals: names("Bun Deno Response setImmediate") },
+    // Peers are modules: their functions have no `this`.
+    rules: { "@typescript-eslint/unbound-method": "off" },
+  },
+  {
     // What a page runs: examples/<name>/page/*.js or examples/<name>/page.js.
     files: ["examples/**/page/**/*.js", "examples/**/page.js"],
     languageOptions: {

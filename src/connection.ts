@@ -32,7 +32,7 @@ import { Keepalive } from "./timers.js";
 /** How many pongs may wait to be taken before only the latest ping is answered (RFC 6455 5.5.3). */
 const MAX_WAITING_PONGS = 64;
 
-/** Whoever takes this many bytes takes more than they are, so that as many again may wait. */
+/** Where output never empties: once this many bytes left, as many pongs again may wait. */
 const MAX_WAITING_PONGS_SIZE = MAX_WAITING_PONGS * (MAX_HEADER_SIZE + MAX_CONTROL_PAYLOAD);
 
 /**
@@ -78,6 +78,8 @@ export class Connection {
   private closeReceived: Close | undefined;
   private closeSent: Close | undefined;
   private waitingPongs = 0;
+  /** Bytes taken since they were counted from 0, where output was left behind. */
+  private takenSincePongs = 0;
   /** The payload of the latest ping that is not answered yet, as too many pongs wait. */
   private latestPing: Uint8Array | undefined;
   private pings: PingsOut | undefined;
@@ -231,9 +233,9 @@ export class Connection {
     this.takenIn = this.phase;
     // Output that moves is life, too: what is waited for comes after it.
     if (this.phase.timer !== "handshake") this.startTimer();
-    if (max >= MAX_WAITING_PONGS_SIZE) {
+    if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
+      this.waitingPongs = this.takenSincePongs = 0;
       this.answerLatestPing();
-      this.waitingPongs = 0;
     }
     const all = this.output.size <= max;
     this.keepalive?.taken(this.now, all);

@@ -154,6 +154,37 @@ for (const role of ROLES) {
       const payloads = parseFrames(concat(slices)).map(({ payload }) => Buffer.from(payload).toString());
       expect(payloads).toEqual([...Array.from({ length: 64 }, () => "first"), "later 99"]);
     });
+
+    it.each([1, 100, 4096, 8896, Infinity])(
+      "5.5.2: 200 pings, each pong taken in slices of %d: every one is answered",
+      (max) => {
+        const connection = open();
+        let pongs = 0;
+        for (let i = 0; i < 200; i++) {
+          connection.receive(fromPeer(role, { opcode: 9, payload: `ping ${i}` }));
+          pull(connection);
+          const frames = parseFrames(takeSlices(connection, max));
+          expect(frames.map(({ payload }) => Buffer.from(payload).toString())).toEqual([`ping ${i}`]);
+          pongs += frames.length;
+        }
+        expect(pongs).toBe(200);
+      },
+    );
+
+    it("5.5.2: pings are answered although output never empties", () => {
+      const connection = open();
+      connection.sendBinary(new Uint8Array(2 ** 20));
+      const slices: Uint8Array[] = [];
+      for (let i = 0; i < 900; i++) {
+        connection.receive(fromPeer(role, { opcode: 9, payload: "p" }));
+        pull(connection);
+        slices.push(...(connection.takeOutput(1000) ?? []));
+        expect(connection.outputSize).toBeGreaterThan(0);
+      }
+      slices.push(...(connection.takeOutput() ?? []));
+      const frames = parseFrames(concat(slices));
+      expect(frames.map(({ opcode }) => opcode)).toEqual([2, ...Array.from({ length: 900 }, () => 10)]);
+    });
   });
 
   describe(`limits.output of a ${role} (RFC 6455 10.4)`, () => {

@@ -1,0 +1,97 @@
+// What moved between two result files beyond the noise.
+
+import { readFileSync } from "node:fs";
+
+import { HEADLINE, UNITS } from "./cases.js";
+import { notch } from "./lib/stats.js";
+import { formatQuantity, ratioTo } from "./lib/table.js";
+import { REFERENCE } from "./peers/index.js";
+
+/** Less than this is never told, however quiet the machine was. */
+const LEAST = 0.02;
+/** Of so few rounds no spread can be told: more than this has to have changed. */
+const FEW = { rounds: 4, least: 0.1 };
+
+const USAGE = `node bench/compare.js <before.json> <after.json> [--all]
+
+Tells each figure that moved: whose notches (the 95 % intervals of the medians) do not overlap, by at least 2 %.
+Exits with 1 where sansocket got worse. --all tells the rest, too.`;
+
+const all = process.argv.includes("--all");
+const files = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+if (files.length !== 2) {
+  console.error(USAGE);
+  process.exit(2);
+}
+const [before, after] = files.map((file) => JSON.parse(readFileSync(file, "utf8")));
+if (before.format !== 1 || after.format !== 1) throw new Error("these are no results of this harness");
+
+for (const [what, from, to] of [
+  ["machine", before.machine, after.machine],
+  ["runtimes and peers", before.runtimes, after.runtimes],
+]) {
+  if (JSON.stringify(from) !== JSON.stringify(to)) {
+    console.log(`Mind: the ${what} differ:\n  ${JSON.stringify(from)}\n  ${JSON.stringify(to)}`);
+  }
+}
+
+const keyOf = ({ runtime, workload, id }) => `${runtime}  ${workload}: ${id}`;
+const earlier = new Map(before.cases.map((row) => [keyOf(row), row]));
+const percent = (change) => `${change > 0 ? "+" : ""}${(change * 100).toFixed(1)}%`;
+
+const told = [];
+const counts = { same: 0, better: 0, worse: 0 };
+let ownWorse = 0;
+for (const row of after.cases) {
+  const old = earlier.get(keyOf(row));
+  if (old === undefined) continue;
+  const measure = HEADLINE[row.workload];
+  for (const [name, result] of Object.entries(row.results)) {
+    const was = old.results[name];
+    if (was === undefined) continue;
+    if (was.status !== result.status) {
+      told.push([keyOf(row), name, was.status, result.status, "", "", ""]);
+      if (name === "sansocket" && result.status === "failed") ownWorse++;
+      continue;
+    }
+    if (result.status !== "ok") continue;
+    const [from, to] = [was.measures[measure], result.measures[measure]];
+    const change = from.median > 0 ? to.median / from.median - 1 : 0;
+    const [fromLow, fromHigh] = notch(from);
+    const [toLow, toHigh] = notch(to);
+    const least = Math.min(from.n, to.n) < FEW.rounds ? FEW.least : LEAST;
+    const moved = (toLow > fromHigh || toHigh < fromLow) && Math.abs(change) >= least;
+    const verdict = moved ? (change > 0 ? "worse" : "better") : "same";
+    counts[verdict]++;
+    if (verdict === "worse" && name === "sansocket") ownWorse++;
+    if (!moved && !all) continue;
+    const ratios = [ratioTo(was, old.results, measure), ratioTo(result, row.results, measure)];
+    const ratio =
+      name === REFERENCE || ratios.includes(undefined)
+        ? ""
+        : ratios.map((r) => `${r.toFixed(2)}×`).join(" → ");
+    const quantity = (summary) => formatQuantity(summary.median, UNITS[row.workload]);
+    told.push([keyOf(row), name, quantity(from), quantity(to), percent(change), moved ? verdict : "", ratio]);
+  }
+}
+
+if (told.length > 0) {
+  const grid = [["", "", "before", "after", "change", "", `against ${REFERENCE}`], ...told];
+  const widths = grid[0].map((_, column) => Math.max(...grid.map((row) => row[column].length)));
+  for (const row of grid) {
+    console.log(
+      row
+        .map((text, i) => (i < 2 ? text.padEnd(widths[i]) : text.padStart(widths[i])))
+        .join("  ")
+        .trimEnd(),
+    );
+  }
+}
+const compared = counts.same + counts.better + counts.worse;
+console.log(
+  `${compared} figures compared: ${counts.better} better, ${counts.worse} worse, ${counts.same} within the noise.`,
+);
+if (compared > 0 && counts.better + counts.worse > compared / 2) {
+  console.log("Most of them moved: look at the ratios, the machine itself was faster or slower.");
+}
+process.exitCode = ownWorse > 0 ? 1 : 0;

@@ -1,0 +1,36 @@
+import { summarize } from "./stats.js";
+
+/** At least this many rounds, however small the budget. */
+const MIN_ROUNDS = 5;
+
+/**
+ * Interleaves contestants round by round, each round beginning with another one, until the budget is used up.
+ * @param {{ name: string, sample(): Promise<Record<string, number>> }[]} contestants
+ * @param {number} budget in milliseconds
+ * @returns {Promise<Map<string, { measures?: object, error?: string }>>}
+ */
+export async function interleave(contestants, budget) {
+  const samples = new Map(contestants.map(({ name }) => [name, []]));
+  const failed = new Map();
+  const started = performance.now();
+  for (let round = 0; round < MIN_ROUNDS || performance.now() - started < budget; round++) {
+    for (let i = 0; i < contestants.length; i++) {
+      const { name, sample } = contestants[(round + i) % contestants.length];
+      if (failed.has(name)) continue;
+      try {
+        samples.get(name).push(await sample());
+      } catch (error) {
+        failed.set(name, String(error instanceof Error ? error.message : error));
+      }
+    }
+    if (failed.size === contestants.length) break;
+  }
+  return new Map(
+    [...samples].map(([name, list]) => {
+      if (failed.has(name)) return [name, { error: failed.get(name) }];
+      const measures = {};
+      for (const key of Object.keys(list[0])) measures[key] = summarize(list.map((sample) => sample[key]));
+      return [name, { measures }];
+    }),
+  );
+}

@@ -1,0 +1,108 @@
+// A process that measures one case of a workload that needs no sockets, and ends. One process for each case, so that what
+// is measured before does not change what is measured after, whatever the filters are.
+
+import { collect } from "./lib/collect.js";
+import { BINARY, makeFrame, makePayload } from "./lib/frames.js";
+import { answerLines } from "./lib/lines.js";
+import { interleave } from "./lib/rounds.js";
+import { loadPeer } from "./peers/index.js";
+import { makeBatch, verifyEncode } from "./workloads/encode.js";
+import { makeStream, verifyParse } from "./workloads/parse.js";
+
+const SAMPLE = 8e6; // nanoseconds
+const WARM_UP = 120e6;
+const IDLE = 10_000;
+
+let uncaught;
+process.on("uncaughtException", (error) => {
+  uncaught = error;
+});
+
+/** What a peer threw outside of every call. */
+function throwUncaught() {
+  if (uncaught !== undefined) throw new Error(`uncaught: ${uncaught.message}`);
+}
+
+const WORKLOADS = {
+  parse: { prepare: makeStream, verify: verifyParse, loop: "prepareParse" },
+  encode: { prepare: makeBatch, verify: verifyEncode, loop: "prepareEncode" },
+};
+
+async function measureThroughput({ workload, spec, peers, budget }) {
+  const { prepare, verify, loop } = WORKLOADS[workload];
+  const prepared = prepare(spec);
+  const count = workload === "parse" ? prepared.messages : prepared.messages.length;
+  const results = {};
+  const contestants = [];
+  const versions = {};
+  for (const name of peers) {
+    try {
+      const peer = await loadPeer(name);
+      versions[name] = peer.version;
+      uncaught = undefined;
+      const takesPart = await verify(peer, spec, prepared);
+      throwUncaught();
+      if (!takesPart) {
+        results[name] = { status: "absent" };
+        continue;
+      }
+      const loops = await import(`./lib/loop.js?peer=${name}`);
+      const run = loops[loop](peer, spec, prepared);
+      const check = !peer.isLimit;
+      let batch;
+      for (let spent = 0, i = 0; i < 3 || spent < WARM_UP; i++) {
+        batch = await run(check);
+        spent += batch.wall;
+      }
+      const batches = Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall)));
+      contestants.push({
+        name,
+        async sample() {
+          let cpu = 0;
+          let wall = 0;
+          for (let i = 0; i < batches; i++) {
+            const times = await run(check);
+            cpu += times.cpu;
+            wall += times.wall;
+          }
+          throwUncaught();
+          return { cpu: cpu / batches / count, wall: wall / batches / count };
+        },
+      });
+    } catch (error) {
+      results[name] = { status: "failed", error: String(error instanceof Error ? error.message : error) };
+    }
+  }
+  for (const [name, { measures, error }] of await interleave(contestants, budget)) {
+    results[name] = error === undefined ? { status: "ok", measures } : { status: "failed", error };
+  }
+  return { results, versions };
+}
+
+/** What an idle connection keeps, once the engine has collected what nobody needs. */
+async function measureIdle({ peer: name }) {
+  const peer = await loadPeer(name);
+  if (peer.createIdle === undefined) return { status: "absent", version: peer.version };
+  const message = makeFrame(BINARY, makePayload("binary", 16, 1), { key: 0x12345678 });
+  for (let i = 0; i < 100; i++) peer.createIdle(message);
+  const idle = new Array(IDLE).fill(undefined);
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
+  await settle();
+  collect();
+  const before = process.memoryUsage();
+  for (let i = 0; i < IDLE; i++) idle[i] = peer.createIdle(message);
+  await settle();
+  collect();
+  const after = process.memoryUsage();
+  if (idle.includes(undefined)) throw new Error("a connection is missing");
+  const grown = (key) => Math.max(0, after[key] - before[key]) / IDLE;
+  return {
+    status: "ok",
+    version: peer.version,
+    sample: { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") },
+  };
+}
+
+answerLines((question) =>
+  question.workload === "memory" ? measureIdle(question) : measureThroughput(question),
+);

@@ -1,0 +1,16 @@
+// The implementations that are measured without a socket, in the order of the tables' columns.
+
+export const PEERS = [
+  "sansocket",
+  "ws",
+  "ws-no-bufferutil",
+  "websocket-driver",
+  "websocket",
+  "undici",
+  "limit",
+];
+
+/** The one that ratios are told against. */
+export const REFERENCE = "ws";
+
+export const loadPeer = (name) => import(`./${name}.js`);

@@ -1,0 +1,221 @@
+// The harness: measures what is asked for, prints a table, and writes the results and a report.
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { selectCases, WORKLOADS } from "./cases.js";
+import { parseSize } from "./lib/frames.js";
+import { Child } from "./lib/lines.js";
+import { Progress } from "./lib/progress.js";
+import { formatReport } from "./lib/report.js";
+import { findRuntime, RUNTIMES } from "./lib/runtimes.js";
+import { formatTable } from "./lib/table.js";
+import {
+  measureBroadcast,
+  measureEcho,
+  measureHandshakes,
+  measureIdleSockets,
+  summarizeAll,
+} from "./workloads/sockets.js";
+
+const MEASURE = fileURLToPath(new URL("measure.js", import.meta.url));
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+
+const USAGE = `node bench/run.js [options]
+
+  --full               every case, and longer: more than an hour
+  --runtime <names>    ${Object.keys(RUNTIMES).join(", ")}; default node
+  --workload <names>   ${WORKLOADS.join(", ")}
+  --peer <names>       as they stand over the table's columns
+  --size <sizes>       of messages: 16,125,1K,64K,1M
+  --case <text>        only the cases whose name has it: "server, binary"
+  --budget <seconds>   how long to measure, warming up not counted
+  --out <folder>       where results.json and report.html go; default bench/out
+  --list               names the cases and measures nothing
+Names are parted by commas.`;
+
+const { values } = parseArgs({
+  options: {
+    full: { type: "boolean", default: false },
+    runtime: { type: "string", default: "node" },
+    workload: { type: "string" },
+    peer: { type: "string" },
+    size: { type: "string" },
+    case: { type: "string" },
+    budget: { type: "string" },
+    out: { type: "string", default: join(HERE, "out") },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+
+/** How often memory is measured: it hardly varies, and ten thousand sockets take their time. */
+const repeatsOf = ({ spec }) => (values.full ? 5 : spec.place === "core" ? 3 : 1);
+
+const listOf = (text) => text?.split(",").map((part) => part.trim());
+const runtimes = listOf(values.runtime).map(findRuntime);
+const tasks = runtimes.flatMap((runtime) =>
+  selectCases({
+    full: values.full,
+    runtime: runtime.name,
+    workloads: listOf(values.workload),
+    peers: listOf(values.peer),
+    sizes: listOf(values.size)?.map(parseSize),
+    matching: values.case,
+  }).map((task) => ({ ...task, runtime, repeats: repeatsOf(task) })),
+);
+if (tasks.length === 0) {
+  console.error("no case is left by these filters");
+  process.exit(2);
+}
+
+// How long to measure each, in milliseconds: what goes over sockets is noisier, and needs longer.
+const BUDGETS = values.full
+  ? { parse: 5000, encode: 5000, echo: 15_000, broadcast: 20_000, handshakes: 15_000, memory: 0 }
+  : { parse: 1200, encode: 1200, echo: 6000, broadcast: 6000, handshakes: 5000, memory: 0 };
+let stretch = 1;
+if (values.budget !== undefined) {
+  stretch = (Number(values.budget) * 1000) / tasks.reduce((sum, { workload }) => sum + BUDGETS[workload], 0);
+  if (!(stretch > 0)) throw new Error("--budget takes seconds");
+}
+for (const task of tasks) task.budget = BUDGETS[task.workload] * stretch;
+
+if (values.list) {
+  for (const { workload, id, runtime, peers } of tasks) {
+    console.log(`${runtime.name}  ${workload}: ${id}  (${peers.join(", ")})`);
+  }
+  process.exit(0);
+}
+
+async function inProcess(task) {
+  const { runtime, ...question } = task;
+  const child = new Child(runtime, MEASURE);
+  try {
+    return await child.ask(question, task.budget * 3 + 120_000);
+  } finally {
+    await child.end();
+  }
+}
+
+/** What an idle connection keeps: each in a process of its own, in turn. */
+async function idleInProcess({ runtime, peers, repeats }) {
+  const samples = new Map();
+  const results = {};
+  const versions = {};
+  for (let i = 0; i < repeats; i++) {
+    for (const peer of peers) {
+      if (results[peer] !== undefined) continue;
+      const child = new Child(runtime, MEASURE);
+      try {
+        const { status, version, sample } = await child.ask({ workload: "memory", peer });
+        versions[peer] = version;
+        if (status === "absent") results[peer] = { status };
+        else samples.set(peer, [...(samples.get(peer) ?? []), sample]);
+      } catch (error) {
+        results[peer] = { status: "failed", error: error.message };
+      } finally {
+        await child.end();
+      }
+    }
+  }
+  for (const [peer, list] of samples) results[peer] ??= { status: "ok", measures: summarizeAll(list) };
+  return { results: inOrder(results, peers), versions };
+}
+
+const inOrder = (results, peers) =>
+  Object.fromEntries(
+    peers.filter((name) => results[name] !== undefined).map((name) => [name, results[name]]),
+  );
+
+const MEASURES = {
+  parse: inProcess,
+  encode: inProcess,
+  echo: measureEcho,
+  broadcast: measureBroadcast,
+  handshakes: measureHandshakes,
+  memory: (task) => (task.spec.place === "core" ? idleInProcess(task) : measureIdleSockets(task)),
+};
+
+function git(...args) {
+  try {
+    return execFileSync("git", args, {
+      cwd: HERE,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+const cpus = os.cpus();
+const results = {
+  format: 1,
+  date: new Date().toISOString(),
+  mode: values.full ? "full" : "short",
+  commit: git("rev-parse", "--short=12", "HEAD"),
+  changed: git("status", "--porcelain", "--", "../src") !== "",
+  machine: {
+    cpu: cpus[0]?.model.trim(),
+    cores: cpus.length,
+    memory: `${Math.round(os.totalmem() / 2 ** 30)} GiB`,
+    system: `${os.platform()} ${/^\d+(\.\d+)*/.exec(os.release())?.[0] ?? ""} ${os.arch()}`,
+  },
+  runtimes: Object.fromEntries(runtimes.map(({ name, version }) => [name, { version, peers: {} }])),
+  cases: [],
+};
+
+function write() {
+  mkdirSync(values.out, { recursive: true });
+  writeFileSync(join(values.out, "results.json"), `${JSON.stringify(results, rounded, 1)}\n`);
+  writeFileSync(join(values.out, "report.html"), formatReport(results));
+}
+
+/** Four digits say all that is known. */
+function rounded(_, value) {
+  return typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+}
+
+const progress = new Progress(tasks.length);
+let interrupted = false;
+process.on("SIGINT", () => {
+  if (interrupted) process.exit(130);
+  interrupted = true; // what was measured is written
+});
+
+for (const task of tasks) {
+  if (interrupted) break;
+  const { workload, id, spec, runtime, peers } = task;
+  progress.begin(`${runtimes.length > 1 ? `${runtime.name}  ` : ""}${workload}: ${id}`);
+  let measured;
+  try {
+    measured = await MEASURES[workload](task);
+  } catch (error) {
+    const failed = { status: "failed", error: error.message };
+    measured = { results: Object.fromEntries(peers.map((name) => [name, failed])), versions: {} };
+  }
+  Object.assign(results.runtimes[runtime.name].peers, measured.versions);
+  results.cases.push({
+    runtime: runtime.name,
+    workload,
+    id,
+    spec,
+    results: inOrder(measured.results, peers),
+  });
+  progress.end(Object.values(measured.results).filter(({ status }) => status === "failed").length);
+  write();
+}
+progress.finish();
+
+for (const { name } of runtimes) console.log(formatTable(results, name));
+const shown = values.out.startsWith(HERE) ? `bench/${values.out.slice(HERE.length)}` : values.out;
+console.log(`\n${shown}/results.json and ${shown}/report.html have all of it.`);

@@ -1,0 +1,18 @@
+import { PreparedMessage, serve } from "../../dist/adapters/node.js";
+
+export { version } from "../peers/sansocket.js";
+
+export async function start({ host, payload }) {
+  const server = await serve({
+    port: 0,
+    host,
+    message: (peer, message) => void peer.send(message.data),
+  });
+  const prepared = new PreparedMessage(payload);
+  return {
+    port: server.address.port,
+    broadcast(burst) {
+      for (let i = 0; i < burst; i++) for (const peer of server.peers) peer.send(prepared);
+    },
+  };
+}
