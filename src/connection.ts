@@ -499,8 +499,12 @@ export class Connection {
 
   /** Whether what was taken is given time to be written: the transport can only be destroyed, and that drops it. */
   private get lingers(): boolean {
-    const { halfClose, platform } = this.settings;
-    return !halfClose && platform.clock !== undefined && !this.clean && this.takenIn?.transport === "end";
+    return (
+      !this.settings.halfClose &&
+      this.phaseDeadline < Infinity &&
+      !this.clean &&
+      this.takenIn?.transport === "end"
+    );
   }
 
   /** Whether to go at once in place of an end: the transport cannot be half closed, and no clock says how long to wait. */

@@ -183,6 +183,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
 
   /** Drops the transport at once. The other side sees an abnormal end (1006). */
   terminate(): void {
+    if (this.closedEvent !== undefined) this.pump.transport.destroy(); // its last bytes may still be on their way
     this.terminated = true;
     this.unread.length = 0;
     this.connection.transportLost(new Error("terminate() was called"), "local");

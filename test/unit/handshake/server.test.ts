@@ -905,6 +905,17 @@ describe("reject()", () => {
     expect(typesOf(events)).toBe("closed");
     expect(connection).toMatchObject({ transport: "destroy", state: "closed" });
   });
+
+  it("without halfClose and with a linger of Infinity, the peer's end is the end: nothing is waited for without end", () => {
+    const connection = new ServerConnection({ platform: testPlatform(), timeouts: { linger: Infinity } });
+    connection.receive(latin1Bytes(upgradeRequest()));
+    eventsOf(connection);
+    connection.reject({ status: 403 });
+    connection.takeOutput();
+    connection.receiveEnd();
+    expect(typesOf(eventsOf(connection))).toBe("closing closed");
+    expect(connection).toMatchObject({ transport: "destroy", state: "closed", deadline: undefined });
+  });
 });
 
 describe("answers that come too late return false, and nothing is sent", () => {
