@@ -12,10 +12,12 @@ const SRC = join(ROOT, "src");
  * one line do not know each other.
  */
 const LAYERS: readonly (readonly string[])[] = [
+  ["deflate/codec.ts"],
   ["platform.ts", "errors.ts", "rules.ts"],
   ["bytes/"],
   ["frame/"],
   ["message/", "handshake/"],
+  ["deflate/"],
   ["settings.ts"],
   ["closing.ts", "timers.ts", "pings.ts", "events.ts"],
   ["connection.ts"],
