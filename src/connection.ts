@@ -1,5 +1,6 @@
 import { Input } from "./bytes/input.js";
 import { Output } from "./bytes/output.js";
+import { viewOf } from "./bytes/view.js";
 import type { Phase, Role, Signal } from "./closing.js";
 import { phaseAfter, PHASES } from "./closing.js";
 import { requireBytes, UsageError } from "./errors.js";
@@ -151,7 +152,7 @@ export class Connection {
     if (this.phase === PHASES.closed || this.level === "destroy") return;
     if (this.input.ended) throw new UsageError("bad-state", "bytes cannot be received after receiveEnd()");
     if (bytes.length === 0) return;
-    this.readClock();
+    if (this.phase !== PHASES.open || this.timesInput) this.readClock();
     if (this.phase.input === "discard") {
       this.discard(bytes.length);
       return;
@@ -202,6 +203,7 @@ export class Connection {
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
       if (event !== undefined) return event;
+      if (this.phase === PHASES.open && !this.input.ended && this.keepalive?.dead !== true) return undefined;
     }
     return this.settle();
   }
@@ -430,6 +432,11 @@ export class Connection {
     return this.phase.input === "frames" || (this.phase.input === "head" && this.role === "client");
   }
 
+  /** Whether it matters when bytes come in: reading the clock for each chunk is not free. */
+  private get timesInput(): boolean {
+    return this.keepalive !== undefined || this.pings !== undefined || this.timerIsOld;
+  }
+
   /** @internal */
   protected readClock(): void {
     const { clock } = this.settings.platform;
@@ -514,15 +521,31 @@ export class Connection {
   }
 
   private nextFrameEvent(): ConnectionEvent | undefined {
-    const reader = (this.reader ??= this.createReader());
-    const read = reader.next();
-    if (read === "control") return this.readControl(reader.frames);
-    if (read === "fault") return this.fail(reader.fault as RuleName, reader.faultOffset);
-    return read;
+    let { reader } = this;
+    if (reader === undefined) {
+      if (this.input.size === 0) return undefined;
+      reader = this.reader = this.takeReader();
+    }
+    const message = reader.next();
+    if (message !== undefined) return message;
+    if (reader.atControl) return this.readControl(reader.frames);
+    if (reader.fault !== undefined) return this.fail(reader.fault, reader.faultOffset);
+    if (reader.atRest) {
+      this.settings.readers[this.role] = reader;
+      this.reader = undefined;
+    }
+    return undefined;
   }
 
-  private createReader(): MessageReader {
-    const { limits, platform, streaming, text } = this.settings;
+  /** A reader: one that another connection has done with, if there is. An idle connection holds none. */
+  private takeReader(): MessageReader {
+    const { limits, platform, readers, streaming, text } = this.settings;
+    const reader = readers[this.role];
+    if (reader !== undefined) {
+      readers[this.role] = undefined;
+      reader.frames.input = this.input;
+      return reader;
+    }
     return new MessageReader({
       masked: this.role === "server",
       maxFrameSize: limits.frame,
@@ -537,7 +560,7 @@ export class Connection {
 
   private readControl(frame: FrameReader): ConnectionEvent {
     const { opcode, offset } = frame;
-    const payload = frame.bytes.subarray(frame.start, frame.end);
+    const payload = viewOf(frame.bytes, frame.start, frame.end);
     if (opcode === CLOSE) return this.readClose(payload, offset);
     if (opcode === PONG) return this.readPong(payload);
     // RFC 6455 5.5.2: answered as soon as may be, inside a message too, but not after our Close.

@@ -1,5 +1,6 @@
 import { UsageError } from "./errors.js";
 import type { Extension } from "./handshake/extensions.js";
+import type { MessageReader } from "./message/reader.js";
 import type { Platform } from "./platform.js";
 
 /** How a connection behaves. Every limit and time-out may be Infinity. */
@@ -74,6 +75,11 @@ export class Settings {
   readonly extensions: readonly Extension[];
   readonly limits: Defined<Limits>;
   readonly timeouts: Defined<Timeouts>;
+  /** @internal For each role a reader that no connection is using. */
+  readonly readers: { server: MessageReader | undefined; client: MessageReader | undefined } = {
+    server: undefined,
+    client: undefined,
+  };
 
   /** @throws {UsageError} "bad-option" */
   constructor(options: Options) {

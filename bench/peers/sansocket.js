@@ -13,8 +13,7 @@ export function createReceiver({ masked, deliver, touched, text, send }) {
   const connection = new Connection(masked ? "server" : "client", settings);
   return {
     receive(chunk) {
-      // As the adapter does it: chunks are the connection's, and no Buffers.
-      connection.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), true);
+      connection.receive(chunk, true); // as the adapter does it: chunks are the connection's
       for (let event = connection.nextEvent(); event !== undefined; event = connection.nextEvent()) {
         if (event.type === "binary") deliver(touched ? event.payload : event);
         else if (event.type === "text") deliver(text ? event.text : event);

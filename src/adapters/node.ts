@@ -144,8 +144,7 @@ function wire(duplex: Duplex, pump: Pump): void {
       duplex.destroy(new TypeError("the stream gives strings: leave out setEncoding()"));
       return;
     }
-    // Not a Buffer: what an application gets is the same on every runtime.
-    pump.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), owned);
+    pump.receive(chunk, owned);
   });
   duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
   if (duplex instanceof net.Socket) {

@@ -1,35 +1,95 @@
-/** Gathers pieces of bytes, in a buffer that grows with what has arrived, never with what is announced. */
-export class BytesAssembly {
-  size = 0;
-  private buffer: Uint8Array = NO_BYTES;
+import { viewOf } from "./view.js";
 
-  /** Copies `bytes[start, end)` behind what is there; no more than `total` bytes will there be (Infinity: not known). */
+/**
+ * Gathers pieces of bytes, in memory that grows with what has arrived, never with what is announced. Large pieces stay where
+ * they are until all is there, small ones are copied, so that a few bytes never pin a whole chunk.
+ */
+export class BytesAssembly {
+  /** How many bytes are gathered. */
+  size = 0;
+  /** What is closed, in order; behind it the copies in `tail[0, tailSize)`. */
+  private parts: Uint8Array[] | undefined;
+  private tail: Uint8Array = NO_BYTES;
+  private tailSize = 0;
+
+  /**
+   * Adds `bytes[start, end)`, which must not change any more. No more than `total` bytes will there be (Infinity: not known).
+   */
   append(bytes: Uint8Array, start: number, end: number, total: number): void {
-    const size = this.size + end - start;
-    if (size > this.buffer.length) {
-      const grown = new Uint8Array(Math.min(total, Math.max(size * 2, SMALLEST)));
-      grown.set(this.buffer.subarray(0, this.size));
-      this.buffer = grown;
+    const count = end - start;
+    if (count >= HOLD_FROM && count * 2 >= bytes.buffer.byteLength) {
+      this.closeTail();
+      (this.parts ??= []).push(viewOf(bytes, start, end));
+      this.size += count;
+      return;
     }
-    if (end - start < COPY_BY_HAND) {
-      for (let from = start, to = this.size; from < end; from++, to++)
-        this.buffer[to] = bytes[from] as number;
+    if (count > this.tail.length - this.tailSize) {
+      this.closeTail();
+      const room = Math.max(count, Math.min(this.size * 3, LARGEST_TAIL), SMALLEST_TAIL);
+      this.tail = new Uint8Array(Math.min(room, total - this.size));
+    }
+    if (count < COPY_BY_HAND) {
+      const { tail } = this;
+      for (let from = start, to = this.tailSize; from < end; from++, to++) tail[to] = bytes[from] as number;
     } else {
-      this.buffer.set(bytes.subarray(start, end), this.size);
+      this.tail.set(viewOf(bytes, start, end), this.tailSize);
     }
-    this.size = size;
+    this.tailSize += count;
+    this.size += count;
   }
 
-  /** Hands over what was gathered and begins anew. */
+  /** Hands over what was gathered, in one piece, and begins anew. */
   take(): Uint8Array {
-    const { buffer, size } = this;
-    this.buffer = NO_BYTES;
-    this.size = 0;
-    return size === buffer.length ? buffer : buffer.subarray(0, size);
+    const { size, parts, tail } = this;
+    let whole: Uint8Array;
+    if (parts === undefined) {
+      whole = size === tail.length ? tail : viewOf(tail, 0, size);
+    } else {
+      this.closeTail();
+      whole = carve(size);
+      let at = 0;
+      for (const part of parts) {
+        whole.set(part, at);
+        at += part.length;
+      }
+    }
+    this.parts = undefined;
+    this.tail = NO_BYTES;
+    this.size = this.tailSize = 0;
+    return whole;
+  }
+
+  private closeTail(): void {
+    if (this.tailSize === 0) return;
+    const { tail, tailSize } = this;
+    (this.parts ??= []).push(tailSize === tail.length ? tail : viewOf(tail, 0, tailSize));
+    this.tail = NO_BYTES;
+    this.tailSize = 0;
   }
 }
 
 const NO_BYTES = new Uint8Array(0);
-const SMALLEST = 64;
+/** From this many bytes on a piece that makes up half of its buffer or more is not copied before all is there. */
+const HOLD_FROM = 512;
+/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper. */
+const SMALLEST_TAIL = 64;
+const LARGEST_TAIL = 65536;
 /** Below this many bytes a loop is cheaper than `set` with a view. */
-const COPY_BY_HAND = 16;
+const COPY_BY_HAND = 32;
+
+// Allocating a buffer takes longer than filling one of a few KiB, so what was gathered shares larger ones.
+
+const SLAB_SIZE = 65536;
+let slab = NO_BYTES;
+let slabUsed = 0;
+
+function carve(size: number): Uint8Array {
+  if (size > SLAB_SIZE / 4) return new Uint8Array(size);
+  if (size > slab.length - slabUsed) {
+    slab = new Uint8Array(SLAB_SIZE);
+    slabUsed = 0;
+  }
+  const start = slabUsed;
+  slabUsed = (start + size + 7) & ~7; // aligned, for kernels that work on words
+  return new Uint8Array(slab.buffer, start, size);
+}

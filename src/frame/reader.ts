@@ -1,4 +1,5 @@
 import { Input } from "../bytes/input.js";
+import { viewOf } from "../bytes/view.js";
 import type { Mask } from "../platform.js";
 import type { RuleName } from "../rules.js";
 import {
@@ -11,6 +12,7 @@ import {
   MAX_HEADER_SIZE,
   PONG,
   RSV1,
+  TEXT,
 } from "./header.js";
 import { mask, rotateKey } from "./masking.js";
 
@@ -39,10 +41,8 @@ export interface FrameReaderOptions {
  * first of which may be empty.
  */
 export class FrameReader {
-  /** The frame that the piece is of. */
-  opcode = 0;
-  fin = true;
-  rsv1 = false;
+  /** The first byte of the frame that the piece is of: FIN, reserved bits and opcode (RFC 6455 5.2). */
+  firstByte = 0;
   /** The length of its payload, in bytes. */
   length = 0;
   /** How many bytes of that are to come after the piece. */
@@ -52,18 +52,18 @@ export class FrameReader {
   bytes: Uint8Array = NO_BYTES;
   start = 0;
   end = 0;
-  /** Whether the frame begins with this piece, and whether it is over with it. */
+  /** Whether the frame begins with this piece. */
   first = true;
-  last = true;
-  /** The place in the stream of the piece's first byte; meaningful while `next()` was not called again. */
-  offset = 0;
 
-  /** After `next()` returned "fault": the rule that was broken, and the place in the stream of the byte that shows it. */
+  /** Once nothing can be read any more: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
   faultOffset = 0;
 
-  readonly input: Input;
+  /** Where the bytes come from. */
+  input: Input;
   private readonly maskBit: number;
+  /** The size of a header that holds its length in seven bits. */
+  private readonly shortHeaderSize: number;
   private readonly maxFrameSize: number;
   private readonly maxMessageSize: number;
   private readonly applyMask: Mask;
@@ -81,10 +81,46 @@ export class FrameReader {
   constructor(options: FrameReaderOptions) {
     this.input = options.input ?? new Input();
     this.maskBit = options.masked ? MASK : 0;
+    this.shortHeaderSize = options.masked ? 6 : 2;
     this.maxFrameSize = options.maxFrameSize ?? Infinity;
     this.maxMessageSize = options.maxMessageSize ?? Infinity;
     this.applyMask = options.mask ?? mask;
     this.table = options.rsv1 === true ? RSV1_ALLOWED : 0;
+  }
+
+  /** The frame's opcode (RFC 6455 11.8). */
+  get opcode(): number {
+    return this.firstByte & 0x0f;
+  }
+
+  /** Whether the message ends with the frame. */
+  get fin(): boolean {
+    return this.firstByte >= FIN;
+  }
+
+  /** Whether the frame has the first reserved bit (RFC 7692 6). */
+  get rsv1(): boolean {
+    return (this.firstByte & RSV1) !== 0;
+  }
+
+  /** Whether the frame is over with the piece. */
+  get last(): boolean {
+    return this.missing === 0;
+  }
+
+  /** The place in the stream of the piece's first byte; meaningful while `next()` was not called again. */
+  get offset(): number {
+    return this.input.offset - (this.end - this.start);
+  }
+
+  /** Whether it stands between two messages, with nothing read of the next. */
+  get atRest(): boolean {
+    return (
+      this.missing === 0 &&
+      this.headerSize === 0 &&
+      (this.table & INSIDE_MESSAGE) === 0 &&
+      this.fault === undefined
+    );
   }
 
   /** Stores `bytes`: themselves where they are `owned` (they are unmasked in place), else a copy. */
@@ -92,13 +128,42 @@ export class FrameReader {
     this.input.push(bytes, owned);
   }
 
-  /** Reads on. "piece": the fields tell of it; "fault": so they do, and nothing can be read any more; undefined: needs bytes. */
-  next(): "piece" | "fault" | undefined {
-    if (this.fault !== undefined) return "fault";
+  /** Reads on. True: the fields tell of a piece. False: bytes are needed, or there is a `fault`. */
+  next(): boolean {
+    const { input, shortHeaderSize } = this;
+    const { bytes, position, end } = input;
+    // Most messages are one short frame in the middle of a chunk.
+    if (end - position >= shortHeaderSize && this.missing === 0 && this.headerSize === 0) {
+      const firstByte = bytes[position] as number;
+      const length = (bytes[position + 1] as number) ^ this.maskBit; // over 125 with the wrong mask bit, too
+      const start = position + shortHeaderSize;
+      if (
+        length < 126 &&
+        length <= end - start &&
+        FIRST_BYTES[this.table | firstByte] === WHOLE_MESSAGE &&
+        length <= this.maxFrameSize &&
+        length <= this.maxMessageSize
+      ) {
+        this.firstByte = firstByte;
+        this.first = true;
+        this.length = length;
+        this.bytes = bytes;
+        this.start = start;
+        this.end = input.position = start + length;
+        if (shortHeaderSize > 2) this.applyMask(bytes, start, start + length, readKey(bytes, position + 2));
+        return true;
+      }
+    }
+    return this.nextOfAnyKind();
+  }
+
+  /** `next` for all that is not so simple. */
+  private nextOfAnyKind(): boolean {
+    if (this.fault !== undefined) return false;
     const input = this.input;
     if (input.position === input.end && !input.advance()) {
       this.bytes = NO_BYTES; // a quiet connection pins no chunk
-      return undefined;
+      return false;
     }
     if (this.missing > 0) {
       this.first = false;
@@ -114,7 +179,7 @@ export class FrameReader {
   }
 
   /** A header that does not lie in one chunk: gathers its bytes one by one. */
-  private nextHeaderBytes(): "piece" | "fault" | undefined {
+  private nextHeaderBytes(): boolean {
     const input = this.input;
     const header = (this.header ??= new Uint8Array(MAX_HEADER_SIZE));
     do {
@@ -126,7 +191,7 @@ export class FrameReader {
         return this.beginPayload();
       }
     } while (input.position < input.end || input.advance());
-    return undefined;
+    return false;
   }
 
   /**
@@ -135,8 +200,8 @@ export class FrameReader {
    */
   private look(bytes: Uint8Array, at: number, end: number): number {
     const firstByte = bytes[at] as number;
-    const verdict = FIRST_BYTES[this.table | firstByte] as number;
-    if (verdict !== LAWFUL) return this.breaks(FIRST_BYTE_FAULTS[verdict] as RuleName, 0);
+    const rule = VERDICTS[FIRST_BYTES[this.table | firstByte] as number];
+    if (rule !== undefined) return this.breaks(rule, 0);
     if (at + 2 > end) return 0;
 
     const secondByte = bytes[at + 1] as number;
@@ -174,37 +239,28 @@ export class FrameReader {
     }
     if (this.maskBit !== 0) {
       if (at + size + 4 > end) return 0;
-      const k = at + size;
-      this.key =
-        (bytes[k] as number) |
-        ((bytes[k + 1] as number) << 8) |
-        ((bytes[k + 2] as number) << 16) |
-        ((bytes[k + 3] as number) << 24);
+      this.key = readKey(bytes, at + size);
       size += 4;
     }
     if (opcode < CLOSE) {
       this.table = firstByte >= FIN ? this.table & ~INSIDE_MESSAGE : this.table | INSIDE_MESSAGE;
     }
-    this.opcode = opcode;
-    this.fin = firstByte >= FIN;
-    this.rsv1 = (firstByte & RSV1) !== 0;
+    this.firstByte = firstByte;
     this.length = length;
     return size;
   }
 
   /** The header was read: the payload, or what the chunk has of it. */
-  private beginPayload(): "piece" | undefined {
+  private beginPayload(): boolean {
     const input = this.input;
     const length = this.length;
     this.first = true;
-    this.offset = input.offset;
     if (length <= input.end - input.position) {
       this.bytes = input.bytes;
       this.start = input.position;
       this.end = input.position += length;
-      this.last = true;
       if (this.maskBit !== 0) this.applyMask(this.bytes, this.start, this.end, this.key);
-      return "piece";
+      return true;
     }
     this.missing = length;
     if (this.opcode >= CLOSE) this.control = new Uint8Array(length);
@@ -212,42 +268,39 @@ export class FrameReader {
   }
 
   /** What the chunk has of a payload that does not lie in one chunk. */
-  private nextPiece(): "piece" | undefined {
+  private nextPiece(): boolean {
     if (this.opcode >= CLOSE) return this.nextControlBytes();
     const input = this.input;
     const count = Math.min(this.missing, input.end - input.position);
-    this.offset = input.offset;
     this.bytes = input.bytes;
     this.start = input.position;
     this.end = input.position += count;
     this.missing -= count;
-    this.last = this.missing === 0;
     if (this.maskBit !== 0) {
       this.applyMask(this.bytes, this.start, this.end, this.key);
       this.key = rotateKey(this.key, count);
     }
-    return "piece";
+    return true;
   }
 
   /** A control frame's payload that does not lie in one chunk: gathers it in a buffer of its own. */
-  private nextControlBytes(): "piece" | undefined {
+  private nextControlBytes(): boolean {
     const input = this.input;
     const payload = this.control as Uint8Array;
     do {
       const count = Math.min(this.missing, input.end - input.position);
-      payload.set(input.bytes.subarray(input.position, input.position + count), this.length - this.missing);
+      payload.set(viewOf(input.bytes, input.position, input.position + count), this.length - this.missing);
       input.position += count;
       this.missing -= count;
     } while (this.missing > 0 && input.advance());
-    if (this.missing > 0) return undefined;
+    if (this.missing > 0) return false;
     this.control = undefined;
     this.bytes = payload;
     this.start = 0;
     this.end = this.length;
-    this.first = this.last = true;
-    this.offset = input.offset - this.length;
+    this.first = true;
     if (this.maskBit !== 0) this.applyMask(payload, 0, this.length, this.key);
-    return "piece";
+    return true;
   }
 
   private breaks(rule: RuleName, index: number): number {
@@ -255,13 +308,22 @@ export class FrameReader {
     return ~index;
   }
 
-  private fail(offset: number): "fault" {
+  private fail(offset: number): false {
     this.faultOffset = offset;
-    return "fault";
+    return false;
   }
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+function readKey(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)
+  );
+}
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return (
@@ -275,27 +337,30 @@ function readUint32(bytes: Uint8Array, at: number): number {
 
 const INSIDE_MESSAGE = 0x100;
 const RSV1_ALLOWED = 0x200;
-const LAWFUL = 0;
-const FIRST_BYTE_FAULTS = [
-  undefined,
+/** What a first byte may be: a verdict is an index. */
+const VERDICTS = [
+  undefined, // lawful
+  undefined, // lawful, and a whole message as nearly all are: see WHOLE_MESSAGE
   "reserved-bits",
   "reserved-opcode",
   "fragmented-control",
   "lone-continuation",
   "interleaved-message",
 ] as const satisfies readonly (RuleName | undefined)[];
+const WHOLE_MESSAGE = 1;
 
-const FIRST_BYTES: Uint8Array = /* @__PURE__ */ Uint8Array.from({ length: 0x400 }, (_, index) =>
-  FIRST_BYTE_FAULTS.indexOf(
-    judgeFirstByte(index & 0xff, (index & INSIDE_MESSAGE) !== 0, (index & RSV1_ALLOWED) !== 0),
-  ),
-);
+const FIRST_BYTES: Uint8Array = /* @__PURE__ */ Uint8Array.from({ length: 0x400 }, (_, index) => {
+  const byte = index & 0xff;
+  const rule = judgeFirstByte(byte, (index & INSIDE_MESSAGE) !== 0, (index & RSV1_ALLOWED) !== 0);
+  const whole = rule === undefined && (byte === (FIN | TEXT) || byte === (FIN | BINARY));
+  return whole ? WHOLE_MESSAGE : VERDICTS.indexOf(rule);
+});
 
 function judgeFirstByte(
   byte: number,
   insideMessage: boolean,
   rsv1Allowed: boolean,
-): (typeof FIRST_BYTE_FAULTS)[number] {
+): (typeof VERDICTS)[number] {
   const opcode = byte & 0x0f;
   const control = opcode >= CLOSE;
   // RFC 7692 6: RSV1 belongs to the first frame of a message.

@@ -1,4 +1,5 @@
 import { portableUtf8 } from "../bytes/utf8.js";
+import { viewOf } from "../bytes/view.js";
 
 /** A text message, or with `streaming` a piece of one. */
 export class TextEvent {
@@ -45,9 +46,10 @@ export class BinaryEvent {
   readonly type = "binary";
   /** False where more of the message follows, which only `streaming` does. */
   readonly final: boolean;
-  private bytes: Uint8Array;
-  private start: number;
-  private end: number;
+  private readonly bytes: Uint8Array;
+  private readonly start: number;
+  private readonly end: number;
+  private view: Uint8Array | undefined;
 
   /** The payload is `bytes[start, end)`. */
   constructor(bytes: Uint8Array, start: number, end: number, final: boolean) {
@@ -55,16 +57,13 @@ export class BinaryEvent {
     this.start = start;
     this.end = end;
     this.final = final;
+    this.view = undefined;
   }
 
   /** The bytes; the reader's for ever. The view is made when it is asked for. */
   get payload(): Uint8Array {
-    if (this.end - this.start !== this.bytes.length) {
-      this.bytes = this.bytes.subarray(this.start, this.end);
-      this.start = 0;
-      this.end = this.bytes.length;
-    }
-    return this.bytes;
+    this.view ??= this.end === this.start ? NO_BYTES : viewOf(this.bytes, this.start, this.end);
+    return this.view;
   }
 
   /** How many bytes the payload has. */
@@ -77,3 +76,5 @@ export class BinaryEvent {
     return this.payload;
   }
 }
+
+const NO_BYTES = new Uint8Array(0);

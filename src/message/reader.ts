@@ -1,5 +1,6 @@
 import { BytesAssembly } from "../bytes/assembly.js";
 import { checkUtf8, portableUtf8 } from "../bytes/utf8.js";
+import { viewOf } from "../bytes/view.js";
 import { BinaryEvent, TextEvent } from "./events.js";
 import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
@@ -21,9 +22,11 @@ const LONGEST_MESSAGE = 2 ** 29 - 24;
 
 /** Reads messages off frames: assembles fragments (RFC 6455 5.4) and checks texts (8.1). Control frames pass by. */
 export class MessageReader {
-  /** The frames. After `next()` returned "control", it stands on that frame. */
+  /** The frames. */
   readonly frames: FrameReader;
-  /** After `next()` returned "fault": the rule that was broken, and the place in the stream of the byte that shows it. */
+  /** After `next()` returned undefined: whether `frames` stands on a control frame. */
+  atControl = false;
+  /** After `next()` returned undefined: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
   faultOffset = 0;
   private readonly streaming: boolean;
@@ -43,41 +46,47 @@ export class MessageReader {
     this.utf8 = options.utf8 ?? portableUtf8;
   }
 
-  /** Reads on, to a message or a piece of one, a control frame, or a fault; undefined: needs bytes. */
-  next(): TextEvent | BinaryEvent | "control" | "fault" | undefined {
+  /** Whether it stands between two messages, with nothing read of the next. */
+  get atRest(): boolean {
+    return this.frames.atRest && this.fault === undefined;
+  }
+
+  /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
+  next(): TextEvent | BinaryEvent | undefined {
     const { frames } = this;
-    if (this.fault !== undefined) return "fault";
-    for (;;) {
-      const read = frames.next();
-      if (read === undefined) return undefined;
-      if (read === "fault") return this.fail(frames.fault as RuleName, frames.faultOffset);
-      const { opcode } = frames;
-      if (opcode >= CLOSE) return "control";
-      const final = frames.fin && frames.last;
+    this.atControl = false;
+    if (this.fault !== undefined) return undefined;
+    while (frames.next()) {
+      const { opcode, missing } = frames;
+      if (opcode >= CLOSE) {
+        this.atControl = true;
+        return undefined;
+      }
+      const final = missing === 0 && frames.fin;
       if (frames.first && opcode !== CONTINUATION) {
         // Most messages are one frame that lies in one chunk.
-        if (final) return opcode === TEXT ? this.wholeText() : this.wholeBinary();
+        if (final) {
+          if (opcode === BINARY) return new BinaryEvent(frames.bytes, frames.start, frames.end, true);
+          return this.wholeText();
+        }
         this.opcode = opcode;
       }
       const piece = this.opcode === TEXT ? this.textPiece(final) : this.binaryPiece(final);
-      if (piece !== undefined) return piece;
+      if (piece !== undefined || this.fault !== undefined) return piece;
     }
+    if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
+    return undefined;
   }
 
-  private wholeBinary(): BinaryEvent {
-    const { bytes, start, end } = this.frames;
-    return new BinaryEvent(bytes, start, end, true);
-  }
-
-  private wholeText(): TextEvent | "fault" {
+  private wholeText(): TextEvent | undefined {
     const { bytes, start, end } = this.frames;
     if (this.decodes) {
       const text = this.utf8.decode(bytes, start, end);
       if (text !== undefined) return new TextEvent(text, undefined, true);
     } else if (checkUtf8(0, bytes, start, end) === 0) {
-      return new TextEvent(undefined, bytes.subarray(start, end), true);
+      return new TextEvent(undefined, viewOf(bytes, start, end), true);
     }
-    return this.textPiece(true) as TextEvent | "fault"; // which finds the byte at fault
+    return this.textPiece(true); // which finds the byte at fault
   }
 
   /** A binary message that is not over, or not in one piece. */
@@ -93,7 +102,7 @@ export class MessageReader {
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
-  private textPiece(final: boolean): TextEvent | "fault" | undefined {
+  private textPiece(final: boolean): TextEvent | undefined {
     const { bytes, start, end, offset } = this.frames;
     const assembly = (this.text ??= new TextAssembly(this.utf8, this.decodes));
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size));
@@ -101,7 +110,7 @@ export class MessageReader {
     if (wrong >= 0) {
       this.fail("invalid-utf8", offset + wrong - start); // RFC 6455 8.1
       // With streaming, what was right comes first, however the bytes were cut.
-      return (this.streaming ? this.takeText(assembly, false) : undefined) ?? "fault";
+      return this.streaming ? this.takeText(assembly, false) : undefined;
     }
     if (!final && !this.streaming) return undefined;
     if (final) this.text = undefined;
@@ -124,9 +133,8 @@ export class MessageReader {
     return fin ? size + (end - start) + missing : Infinity;
   }
 
-  private fail(rule: RuleName, offset: number): "fault" {
+  private fail(rule: RuleName, offset: number): void {
     this.fault = rule;
     this.faultOffset = offset;
-    return "fault";
   }
 }
