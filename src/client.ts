@@ -79,7 +79,7 @@ export class ClientConnection extends Connection {
       this.request = { method: "CONNECT", protocol: "websocket", scheme, authority, target, headers: list };
     } else {
       this.request = { method: "GET", target, authority, headers: [["Host", authority], ...list] };
-      if (http === "1.1") this.output.copy(formatHead(`GET ${target} HTTP/1.1`, this.request.headers));
+      if (http === "1.1") this.output.writeLatin1(formatHead(`GET ${target} HTTP/1.1`, this.request.headers));
     }
   }
 

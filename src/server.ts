@@ -212,7 +212,9 @@ export class ServerConnection extends Connection {
       return;
     }
     const { status, headers } = response;
-    this.output.copy(formatHead(`HTTP/1.1 ${status} ${response.reason ?? REASONS[status] ?? ""}`, headers));
+    this.output.writeLatin1(
+      formatHead(`HTTP/1.1 ${status} ${response.reason ?? REASONS[status] ?? ""}`, headers),
+    );
   }
 }
 

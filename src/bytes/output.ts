@@ -46,6 +46,13 @@ export class Output {
     this.commit(bytes.length);
   }
 
+  /** Queues a text whose characters are bytes. */
+  writeLatin1(text: string): void {
+    const offset = this.reserve(text.length);
+    for (let i = 0; i < text.length; i++) this.target[offset + i] = text.charCodeAt(i);
+    this.commit(text.length);
+  }
+
   /** Queues `bytes` themselves: they must not change until they are written. */
   pass(bytes: Uint8Array): void {
     this.closeRun();

@@ -101,14 +101,11 @@ export function latin1(bytes: Uint8Array, start: number, end: number): string {
   return text;
 }
 
-/** The head of an HTTP/1.1 message as bytes; every part was checked to be Latin-1 without line ends. */
-export function formatHead(startLine: string, headers: HeaderList): Uint8Array {
+/** The head of an HTTP/1.1 message; every part was checked to be Latin-1 without line ends. */
+export function formatHead(startLine: string, headers: HeaderList): string {
   let text = `${startLine}\r\n`;
   for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
-  text += "\r\n";
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
+  return `${text}\r\n`;
 }
 
 /** What is wrong with a request line (RFC 9112 3). */

@@ -40,29 +40,26 @@ export function base64(bytes: Uint8Array): string {
   return text;
 }
 
+/** SHA-1 (RFC 3174). */
 export function sha1(message: Uint8Array): Uint8Array {
-  const padded = new DataView(new ArrayBuffer((message.length + 8 + 64) & ~63));
-  message.forEach((byte, index) => padded.setUint8(index, byte));
-  padded.setUint8(message.length, 0x80);
-  padded.setUint32(padded.byteLength - 8, Math.floor(message.length / 2 ** 29));
-  padded.setUint32(padded.byteLength - 4, message.length << 3);
-
-  const words = new Int32Array(80);
-  const hash = [0x67452301, 0xefcdab89 | 0, 0x98badcfe | 0, 0x10325476, 0xc3d2e1f0 | 0] as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  for (let block = 0; block < padded.byteLength; block += 64) {
-    let [a, b, c, d, e] = hash;
+  const size = (message.length + 8 + 64) & ~63;
+  let h0 = 0x67452301;
+  let h1 = 0xefcdab89 | 0;
+  let h2 = 0x98badcfe | 0;
+  let h3 = 0x10325476;
+  let h4 = 0xc3d2e1f0 | 0;
+  for (let block = 0; block < size; block += 64) {
+    let a = h0;
+    let b = h1;
+    let c = h2;
+    let d = h3;
+    let e = h4;
     for (let t = 0; t < 80; t++) {
       const word =
         t < 16
-          ? padded.getInt32(block + 4 * t)
-          : rotate(at(words, t - 3) ^ at(words, t - 8) ^ at(words, t - 14) ^ at(words, t - 16), 1);
-      words[t] = word;
+          ? paddedWord(message, block + 4 * t, size)
+          : rotate(scheduled(t - 3) ^ scheduled(t - 8) ^ scheduled(t - 14) ^ scheduled(t - 16), 1);
+      schedule[t] = word;
       const mixed =
         t < 20
           ? ((b & c) | (~b & d)) + 0x5a827999
@@ -78,19 +75,36 @@ export function sha1(message: Uint8Array): Uint8Array {
       b = a;
       a = next;
     }
-    [a, b, c, d, e].forEach((value, index) => {
-      hash[index] = ((hash[index] as number) + value) | 0;
-    });
+    h0 = (h0 + a) | 0;
+    h1 = (h1 + b) | 0;
+    h2 = (h2 + c) | 0;
+    h3 = (h3 + d) | 0;
+    h4 = (h4 + e) | 0;
   }
-  const digest = new DataView(new ArrayBuffer(20));
-  hash.forEach((value, index) => {
-    digest.setInt32(4 * index, value);
+  const digest = new Uint8Array(20);
+  [h0, h1, h2, h3, h4].forEach((word, index) => {
+    for (let k = 0; k < 4; k++) digest[4 * index + k] = word >> (24 - 8 * k);
   });
-  return new Uint8Array(digest.buffer);
+  return digest;
 }
 
-function at(words: Int32Array, index: number): number {
-  return words[index] as number;
+/** RFC 3174 6.1's W, filled anew for each block: allocating it would take longer than the rest. */
+const schedule = /* @__PURE__ */ new Int32Array(80);
+
+function scheduled(index: number): number {
+  return schedule[index] as number;
+}
+
+/** The word at `at` of the message padded to `size` bytes (RFC 3174 4): a bit, zeros, and the length in bits. */
+function paddedWord(message: Uint8Array, at: number, size: number): number {
+  const { length } = message;
+  if (at === size - 8) return Math.floor(length / 2 ** 29);
+  if (at === size - 4) return length << 3;
+  let word = 0;
+  for (let i = at; i < at + 4; i++) {
+    word = (word << 8) | (i < length ? (message[i] as number) : i === length ? 0x80 : 0);
+  }
+  return word;
 }
 
 function rotate(word: number, by: number): number {
