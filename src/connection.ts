@@ -231,10 +231,10 @@ export class Connection {
       if (this.timerIsOld) this.readClock();
       return undefined;
     }
-    this.readClock();
+    if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
     this.takenIn = this.phase;
     // Output that moves is life, too: what is waited for comes after it.
-    if (this.phase.timer !== "handshake") this.startTimer();
+    if (this.phase.timer !== undefined && this.phase.timer !== "handshake") this.startTimer();
     if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
       this.waitingPongs = this.takenSincePongs = 0;
       this.answerLatestPing();
@@ -435,6 +435,11 @@ export class Connection {
   /** Whether it matters when bytes come in: reading the clock for each chunk is not free. */
   private get timesInput(): boolean {
     return this.keepalive !== undefined || this.pings !== undefined || this.timerIsOld;
+  }
+
+  /** Whether it matters when output is taken: that of a ping is. */
+  private get timesOutput(): boolean {
+    return this.pings !== undefined || this.timerIsOld || this.keepalive?.pings === true;
   }
 
   /** @internal */

@@ -25,6 +25,11 @@ export class Keepalive {
     return this.deadSince !== undefined;
   }
 
+  /** Whether it has a ping out. */
+  get pings(): boolean {
+    return this.pingQueued !== undefined;
+  }
+
   /** Bytes were received. */
   heard(now: number): void {
     this.quietSince = now;

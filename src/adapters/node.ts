@@ -102,10 +102,13 @@ class DuplexTransport implements Transport {
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
+    const { duplex } = this;
+    const [first] = chunks;
+    if (chunks.length === 1 && first !== undefined) return duplex.write(first);
     let writable = true;
-    this.duplex.cork();
-    for (const chunk of chunks) writable = this.duplex.write(chunk);
-    this.duplex.uncork();
+    duplex.cork();
+    for (const chunk of chunks) writable = duplex.write(chunk);
+    duplex.uncork();
     return writable;
   }
 

@@ -62,6 +62,8 @@ export class Pump {
   private readonly sink: Sink;
   /** Guards against re-entry: commands given inside of a turn are carried out by it. */
   private running = false;
+  /** A turn was due while another went on. */
+  private missed = false;
   private runPlanned = false;
   /** The transport takes no more until it is writable. */
   private blocked = false;
@@ -124,16 +126,39 @@ export class Pump {
       else this.run();
     } else if (!this.running && !this.runPlanned) {
       this.runPlanned = true;
-      void Promise.resolve().then(() => {
-        this.runPlanned = false;
-        this.run();
-      });
+      runAtTheEndOfTheTurn(this);
     }
+  }
+
+  /** What was planned by `commanded`. */
+  runAsPlanned(): void {
+    this.runPlanned = false;
+    try {
+      // Sending brings no events, and changes nothing about the transport and the timer.
+      if (this.connection.state !== "open" || !this.flushAlone()) this.run();
+    } catch (error) {
+      this.lost(error); // a transport that throws is none
+    }
+  }
+
+  /** Hands output down, and does no more; false: meanwhile something happened. */
+  private flushAlone(): boolean {
+    this.running = true;
+    this.missed = false;
+    try {
+      this.flush();
+    } finally {
+      this.running = false;
+    }
+    return !this.missed;
   }
 
   /** One turn: events, output, what becomes of the transport, the timer. */
   run(): void {
-    if (this.running) return;
+    if (this.running) {
+      this.missed = true;
+      return;
+    }
     this.running = true;
     try {
       do this.pull();
@@ -220,4 +245,18 @@ export class Pump {
       this.run();
     });
   }
+}
+
+// One microtask serves all who sent in a turn: a broadcast would need thousands.
+
+let commanded: Pump[] = [];
+
+function runAtTheEndOfTheTurn(pump: Pump): void {
+  if (commanded.push(pump) === 1) void Promise.resolve().then(runAll);
+}
+
+function runAll(): void {
+  const pumps = commanded;
+  commanded = [];
+  for (const pump of pumps) pump.runAsPlanned();
 }

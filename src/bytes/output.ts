@@ -7,6 +7,8 @@ export class Output {
   size = 0;
   /** Where to write after `reserve`. */
   target: Uint8Array = NO_BYTES;
+  /** Whether `target` is of this output alone, and no slab. */
+  private ownsTarget = false;
   /** The run being written is `target[start, end)`; the chunks before it are closed. */
   private start = 0;
   private end = 0;
@@ -16,10 +18,14 @@ export class Output {
 
   /** Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written. */
   reserve(length: number): number {
-    if (this.target === slab && this.end === slabUsed && slabUsed + length <= slab.length) return this.end;
+    const goesOn = this.ownsTarget || (this.target === slab && this.end === slabUsed);
+    if (goesOn && this.end + length <= this.target.length) return this.end;
     this.closeRun();
-    if (length > SLAB_SIZE / 2) {
-      this.target = new Uint8Array(length);
+    if (length > SLAB_SIZE / 2 || this.chunks !== undefined) {
+      // With a second run others write in turns with this one: from now on it has room of its own.
+      const room = this.chunks === undefined ? 0 : Math.min(this.size, SLAB_SIZE);
+      this.target = new Uint8Array(Math.max(length, room, OWN_ROOM));
+      this.ownsTarget = true;
       this.start = this.end = 0;
       return 0;
     }
@@ -28,6 +34,7 @@ export class Output {
       slabUsed = 0;
     }
     this.target = slab;
+    this.ownsTarget = false;
     this.start = this.end = slabUsed;
     return slabUsed;
   }
@@ -36,7 +43,7 @@ export class Output {
   commit(length: number): void {
     this.end += length;
     this.size += length;
-    if (this.target === slab) slabUsed = this.end;
+    if (!this.ownsTarget) slabUsed = this.end;
   }
 
   /** Queues a copy of `bytes`. */
@@ -57,6 +64,7 @@ export class Output {
   pass(bytes: Uint8Array): void {
     this.closeRun();
     this.target = NO_BYTES;
+    this.ownsTarget = false;
     this.start = this.end = 0;
     (this.chunks ??= []).push(bytes);
     this.size += bytes.length;
@@ -93,6 +101,7 @@ export class Output {
   clear(): void {
     this.chunks = undefined;
     this.target = NO_BYTES;
+    this.ownsTarget = false;
     this.start = this.end = this.size = this.first = 0;
   }
 
@@ -105,6 +114,8 @@ export class Output {
 
 const NO_BYTES = new Uint8Array(0);
 
+/** The least room that is made for one connection alone. */
+const OWN_ROOM = 4096;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 16384;
 let slab = new Uint8Array(0);

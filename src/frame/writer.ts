@@ -80,9 +80,9 @@ export class FrameWriter {
     output.commit(start + length - offset);
   }
 
-  /** Writes a frame that was made before. From 4 KiB on it is passed through. */
+  /** Writes a frame that was made before. From 4 KiB on, or where it is the first, it is passed through. */
   writeFramed(frame: Uint8Array): void {
-    if (frame.length >= PASS_FROM) this.output.pass(frame);
+    if (frame.length >= PASS_FROM || this.output.size === 0) this.output.pass(frame);
     else this.output.copy(frame);
   }
 
