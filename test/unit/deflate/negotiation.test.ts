@@ -403,6 +403,7 @@ describe("a client judges the answer", () => {
       { ...noClient, clientMaxWindowBits: 9 },
     ],
     [`client_max_window_bits=9, ${ANY}`, "", { clientMaxWindowBits: 9 }],
+    [`client_no_context_takeover, ${ANY}`, "", noClient],
     // but not on those of an offer that it cannot have taken
     [`client_max_window_bits=9; server_no_context_takeover, ${ANY}`, "", {}],
     ["client_no_context_takeover; server_max_window_bits=9, client_max_window_bits", "", {}],
