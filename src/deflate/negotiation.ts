@@ -36,12 +36,12 @@ export interface DeflateNegotiationOptions {
   readonly clientNoContextTakeover?: boolean | undefined;
   /**
    * The base-2 logarithm of the largest window in bytes that the server may compress with, 8 to 15. A client that says less than 15 gets
-   * no compression of a server that cannot. Default 15.
+   * no compression of a server that cannot; at 8 some servers even fail. Default 15.
    */
   readonly serverMaxWindowBits?: number | undefined;
   /**
    * The base-2 logarithm of the largest window in bytes that the client may compress with, 8 to 15. A client that does not offer
-   * `client_max_window_bits`, as Firefox, uses 15 whatever a server says here; and some cannot do 8. Default 15.
+   * `client_max_window_bits`, as Firefox, uses 15 whatever a server says here; at 8 some clients fail. Default 15.
    */
   readonly clientMaxWindowBits?: number | undefined;
 }
