@@ -231,7 +231,7 @@ describe("a server answers an offer", () => {
       return agreed.length === 0 ? undefined : formatExtensions(agreed);
     };
     const rows: readonly (readonly [field: string, answer: string | undefined])[] = [
-      // The example of RFC 7692 7.1.3.
+      // A wish, and behind it the same without it.
       [
         "permessage-deflate; client_max_window_bits; server_max_window_bits=10, permessage-deflate; client_max_window_bits",
         "permessage-deflate; server_max_window_bits=10",
