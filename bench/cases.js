@@ -4,7 +4,16 @@ import { formatSize, parseSize } from "./lib/frames.js";
 import { PEERS } from "./peers/index.js";
 import { serversFor } from "./servers/index.js";
 
-export const WORKLOADS = ["parse", "encode", "echo", "broadcast", "handshakes", "memory"];
+export const WORKLOADS = [
+  "parse",
+  "encode",
+  "compress",
+  "echo",
+  "broadcast",
+  "handshakes",
+  "memory",
+  "windows",
+];
 
 const SIZES = ["0", "16", "125", "1K", "16K", "64K", "1M"].map(parseSize);
 const KINDS = ["binary", "ascii", "chinese"];
@@ -54,6 +63,14 @@ function* encode(full) {
   }
 }
 
+function* compress() {
+  for (const direction of ["inflate", "deflate"]) {
+    for (const takeover of [false, true]) {
+      for (const size of [200, 2048, 65536]) yield { direction, role: "server", size, deflate: { takeover } };
+    }
+  }
+}
+
 /** Bytes on their way at once, on all connections: more would measure the memory. */
 const MAX_IN_FLIGHT = 67108864;
 
@@ -82,6 +99,7 @@ function* broadcast(full) {
 const GRIDS = {
   parse,
   encode,
+  compress,
   echo,
   broadcast,
   *handshakes(full) {
@@ -91,11 +109,16 @@ const GRIDS = {
     yield { connections: 10_000, place: "core" };
     yield { connections: 10_000, place: "sockets" };
   },
+  *windows() {
+    for (const takeover of [false, true]) yield { connections: 500, place: "core", deflate: { takeover } };
+  },
 };
 
 /** "125 B", "16 KiB" */
 export const sizeName = (size) =>
   formatSize(size).replace(/(\d)([KM]?)$/, (_, digit, unit) => `${digit} ${unit}${unit && "i"}B`);
+
+const takeoverName = ({ deflate }) => `${deflate.takeover ? "with" : "without"} context takeover`;
 
 function describe(workload, spec) {
   const size = spec.size === undefined ? "" : sizeName(spec.size);
@@ -107,12 +130,16 @@ function describe(workload, spec) {
     }
     case "encode":
       return `${spec.role}, ${spec.kind}, ${size}, ${spec.perTurn} per turn`;
+    case "compress":
+      return `${spec.direction}, JSON, ${size}, ${takeoverName(spec)}`;
     case "echo":
       return `${spec.connections} connections, ${spec.inFlight} in flight, ${size}`;
     case "broadcast":
       return `${spec.connections} peers, ${size}, ${spec.burst === 1 ? "single" : `bursts of ${spec.burst}`}`;
     case "handshakes":
       return `${spec.connections} at a time`;
+    case "windows":
+      return `${spec.connections} idle connections, ${takeoverName(spec)}`;
     default:
       return `${spec.connections} idle connections, ${spec.place === "core" ? "no sockets" : "over sockets"}`;
   }
@@ -122,20 +149,24 @@ function describe(workload, spec) {
 export const UNITS = {
   parse: "ns per message",
   encode: "ns per message",
+  compress: "ns per message",
   echo: "ns per message",
   broadcast: "ns per message and peer",
   handshakes: "ns per connection",
   memory: "bytes per connection",
+  windows: "bytes per connection",
 };
 
 /** Which of its measures is told first. */
 export const HEADLINE = {
   parse: "cpu",
   encode: "cpu",
+  compress: "cpu",
   echo: "cpu",
   broadcast: "cpu",
   handshakes: "cpu",
   memory: "heap",
+  windows: "rss", // zlib's memory is in no heap
 };
 
 /**
@@ -150,7 +181,7 @@ export function selectCases({ full, runtime, workloads, peers, sizes, matching }
       const id = describe(workload, spec);
       if (sizes !== undefined && !sizes.includes(spec.size)) continue;
       if (matching !== undefined && !`${workload}: ${id}`.includes(matching)) continue;
-      const inProcess = workload === "parse" || workload === "encode" || spec.place === "core";
+      const inProcess = ["parse", "encode", "compress"].includes(workload) || spec.place === "core";
       const all = inProcess ? PEERS : serversFor(runtime);
       const chosen = all.filter((name) => peers === undefined || peers.includes(name));
       if (chosen.length > 0) cases.push({ workload, id, spec, peers: chosen });

@@ -7,11 +7,13 @@ import { answerLines } from "./lib/lines.js";
 import { interleave } from "./lib/rounds.js";
 import { loadPeer } from "./peers/index.js";
 import { makeBatch, verifyEncode } from "./workloads/encode.js";
+import { makeCompress, makeCompressedFrame, makeJson, verifyCompress } from "./workloads/compress.js";
 import { makeStream, verifyParse } from "./workloads/parse.js";
 
 const SAMPLE = 8e6; // nanoseconds
 const WARM_UP = 120e6;
 const IDLE = 10_000;
+const IDLE_DEFLATE = 500;
 
 let uncaught;
 process.on("uncaughtException", (error) => {
@@ -24,8 +26,13 @@ function throwUncaught() {
 }
 
 const WORKLOADS = {
-  parse: { prepare: makeStream, verify: verifyParse, loop: "prepareParse" },
-  encode: { prepare: makeBatch, verify: verifyEncode, loop: "prepareEncode" },
+  parse: { prepare: makeStream, verify: verifyParse, loop: () => "prepareParse" },
+  encode: { prepare: makeBatch, verify: verifyEncode, loop: () => "prepareEncode" },
+  compress: {
+    prepare: makeCompress,
+    verify: verifyCompress,
+    loop: ({ direction }) => (direction === "inflate" ? "prepareInflate" : "prepareDeflate"),
+  },
 };
 
 async function measureThroughput({ workload, spec, peers, budget }) {
@@ -47,7 +54,7 @@ async function measureThroughput({ workload, spec, peers, budget }) {
         continue;
       }
       const loops = await import(`./lib/loop.js?peer=${name}`);
-      const run = loops[loop](peer, spec, prepared);
+      const run = loops[loop(spec)](peer, spec, prepared);
       const check = !peer.isLimit;
       let batch;
       for (let spent = 0, i = 0; i < 3 || spent < WARM_UP; i++) {
@@ -60,13 +67,16 @@ async function measureThroughput({ workload, spec, peers, budget }) {
         async sample() {
           let cpu = 0;
           let wall = 0;
+          let ratio;
           for (let i = 0; i < batches; i++) {
             const times = await run(check);
             cpu += times.cpu;
             wall += times.wall;
+            ratio = times.ratio;
           }
           throwUncaught();
-          return { cpu: cpu / batches / count, wall: wall / batches / count };
+          const times = { cpu: cpu / batches / count, wall: wall / batches / count };
+          return ratio === undefined ? times : { ...times, ratio };
         },
       });
     } catch (error) {
@@ -80,9 +90,10 @@ async function measureThroughput({ workload, spec, peers, budget }) {
 }
 
 /** What an idle connection keeps, once the engine has collected what nobody needs. */
-async function measureIdle({ peer: name }) {
+async function measureIdle({ peer: name, deflate }) {
   const peer = await loadPeer(name);
   if (peer.createIdle === undefined) return { status: "absent", version: peer.version };
+  if (deflate !== undefined) return measureIdleDeflate(peer, deflate);
   const message = makeFrame(BINARY, makePayload("binary", 16, 1), { key: 0x12345678 });
   for (let i = 0; i < 100; i++) peer.createIdle(message);
   const idle = new Array(IDLE).fill(undefined);
@@ -100,6 +111,35 @@ async function measureIdle({ peer: name }) {
     status: "ok",
     version: peer.version,
     sample: { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") },
+  };
+}
+
+/** The same after one compressed message of 2 KiB each way. zlib's memory is in no heap: `rss` tells it. */
+async function measureIdleDeflate(peer, { takeover }) {
+  if (peer.hasDeflate !== true) return { status: "absent", version: peer.version };
+  const [asked, answered] = [1, 2].map((seed) => Buffer.from(makeJson(2048, seed)));
+  const message = makeCompressedFrame(asked, { masked: true });
+  const deflate = { takeover, reply: answered };
+  for (let i = 0; i < 20; i++) await peer.createIdle(message, deflate);
+  const idle = [];
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
+  await settle();
+  collect();
+  const before = process.memoryUsage();
+  for (let i = 0; i < IDLE_DEFLATE; i++) idle.push(await peer.createIdle(message, deflate));
+  await settle();
+  collect();
+  const after = process.memoryUsage();
+  if (idle.includes(undefined)) throw new Error("a connection is missing");
+  const grown = (key) => Math.max(0, after[key] - before[key]) / IDLE_DEFLATE;
+  return {
+    status: "ok",
+    version: peer.version,
+    sample: {
+      heap: grown("heapUsed"),
+      buffers: grown("arrayBuffers"),
+      rss: grown("rss"),
+    },
   };
 }
 

@@ -80,8 +80,26 @@ if (tasks.length === 0) {
 
 // How long to measure each, in milliseconds: what goes over sockets is noisier, and needs longer.
 const BUDGETS = values.full
-  ? { parse: 5000, encode: 5000, echo: 15_000, broadcast: 20_000, handshakes: 15_000, memory: 0 }
-  : { parse: 1200, encode: 1200, echo: 6000, broadcast: 6000, handshakes: 5000, memory: 0 };
+  ? {
+      parse: 5000,
+      encode: 5000,
+      compress: 5000,
+      echo: 15_000,
+      broadcast: 20_000,
+      handshakes: 15_000,
+      memory: 0,
+      windows: 0,
+    }
+  : {
+      parse: 1200,
+      encode: 1200,
+      compress: 2000,
+      echo: 6000,
+      broadcast: 6000,
+      handshakes: 5000,
+      memory: 0,
+      windows: 0,
+    };
 let stretch = 1;
 if (values.budget !== undefined) {
   stretch = (Number(values.budget) * 1000) / tasks.reduce((sum, { workload }) => sum + BUDGETS[workload], 0);
@@ -107,7 +125,7 @@ async function inProcess(task) {
 }
 
 /** What an idle connection keeps: each in a process of its own, in turn. */
-async function idleInProcess({ runtime, peers, repeats }) {
+async function idleInProcess({ runtime, spec, peers, repeats }) {
   const samples = new Map();
   const results = {};
   const versions = {};
@@ -116,7 +134,11 @@ async function idleInProcess({ runtime, peers, repeats }) {
       if (results[peer] !== undefined) continue;
       const child = new Child(runtime, MEASURE);
       try {
-        const { status, version, sample } = await child.ask({ workload: "memory", peer });
+        const { status, version, sample } = await child.ask({
+          workload: "memory",
+          peer,
+          deflate: spec.deflate,
+        });
         versions[peer] = version;
         if (status === "absent") results[peer] = { status };
         else samples.set(peer, [...(samples.get(peer) ?? []), sample]);
@@ -139,10 +161,12 @@ const inOrder = (results, peers) =>
 const MEASURES = {
   parse: inProcess,
   encode: inProcess,
+  compress: inProcess,
   echo: measureEcho,
   broadcast: measureBroadcast,
   handshakes: measureHandshakes,
   memory: (task) => (task.spec.place === "core" ? idleInProcess(task) : measureIdleSockets(task)),
+  windows: idleInProcess,
 };
 
 function git(...args) {

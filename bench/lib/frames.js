@@ -95,7 +95,7 @@ export function readFrames(bytes) {
     const payload = bytes.slice(at, at + length);
     if (key !== undefined) for (let i = 0; i < length; i++) payload[i] ^= key[i & 3];
     at += length;
-    frames.push({ fin: first >= 0x80, opcode: first & 0x0f, masked, payload });
+    frames.push({ fin: first >= 0x80, rsv1: (first & 0x40) !== 0, opcode: first & 0x0f, masked, payload });
   }
   return frames;
 }

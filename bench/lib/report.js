@@ -210,7 +210,7 @@ function htmlTable(rows, workload) {
   const names = peersOf(rows).filter((name) =>
     rows.some(({ results }) => results[name]?.status !== "absent"),
   );
-  const measures = workload === "memory" ? ["heap", "buffers", "rss"] : ["cpu", "wall"];
+  const measures = UNITS[workload] === "bytes per connection" ? ["heap", "buffers", "rss"] : ["cpu", "wall"];
   const head = names.map((name) => `<th>${escape(name)}</th>`).join("");
   const body = rows.map(({ id, results }) => {
     const cells = names.map((name) => {
@@ -267,7 +267,7 @@ export function formatReport(results) {
       const plots =
         workload === "echo"
           ? echoPlots(rows)
-          : ["parse", "encode"].includes(workload)
+          : ["parse", "encode", "compress"].includes(workload)
             ? throughputPlots(rows, workload)
             : [];
       sections.push(
