@@ -43,7 +43,7 @@ export interface Opening {
 }
 
 /** The other side of a connection, as an application sees it: on servers and clients, on every runtime, the same. */
-export class Peer<Context = unknown> implements AsyncIterable<Message> {
+export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   /** What the server's `upgrade` hook gave as `context`. */
   context: Context = undefined as Context;
   /** The request, on a server; undefined on a client. */
@@ -54,9 +54,6 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
   extensions: readonly Agreement[] = [];
   /** The headers of the response that opened the connection. */
   headers: HeaderList = [];
-  /** Resolves when the connection is over, however that came about. It never rejects. */
-  readonly closed: Promise<ClosedEvent>;
-
   /** @internal */
   readonly pump: Pump;
   private readonly connection: Connection;
@@ -65,17 +62,17 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
   private readonly host: Host;
   private wasOpen = false;
   private closedEvent: ClosedEvent | undefined;
-  private tellClosed: (event: ClosedEvent) => void = () => undefined;
-
+  // An idle peer holds none of these lists.
+  private awaitingClosed: ((event: ClosedEvent) => void)[] | undefined;
   /** Messages that nobody has read: at most one, while the transport lives. */
-  private readonly unread: Message[] = [];
-  private readonly readers: ((message: Message | undefined) => void)[] = [];
+  private unread: Message[] | undefined;
+  private awaitingMessage: ((message: Message | undefined) => void)[] | undefined;
+  private awaitingDrain: ((writable: boolean) => void)[] | undefined;
+  private awaitingPong: Map<string, PingOut> | undefined;
   private iterators = 0;
   /** The application has closed the connection: from then on messages that nobody reads are dropped. */
   private closedHere = false;
   private terminated = false;
-  private readonly awaitingDrain: ((writable: boolean) => void)[] = [];
-  private readonly awaitingPong = new Map<string, PingOut>();
   private pingCount = 0;
 
   /** @internal */
@@ -90,21 +87,14 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
     this.handlers = handlers;
     this.opening = opening;
     this.host = host;
-    const sink: Sink = {
-      wantsEvents: () => this.wantsEvents,
-      event: (event) => {
-        this.event(event);
-      },
-      writable: () => {
-        this.writable();
-      },
-      failed: (error) => {
-        reportTo(handlers, host, error, this);
-      },
-    };
-    this.pump = new Pump(connection, transport, host, sink);
-    this.closed = new Promise((resolve) => {
-      this.tellClosed = resolve;
+    this.pump = new Pump(connection, transport, host, this);
+  }
+
+  /** Resolves when the connection is over, however that came about. It never rejects. */
+  get closed(): Promise<ClosedEvent> {
+    if (this.closedEvent !== undefined) return Promise.resolve(this.closedEvent);
+    return new Promise((resolve) => {
+      (this.awaitingClosed ??= []).push(resolve);
     });
   }
 
@@ -144,7 +134,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
   drained(): Promise<boolean> {
     if (this.pump.isWritable || this.state !== "open") return Promise.resolve(this.pump.isWritable);
     return new Promise((resolve) => {
-      this.awaitingDrain.push(resolve);
+      (this.awaitingDrain ??= []).push(resolve);
     });
   }
 
@@ -163,7 +153,10 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
     if (!this.connection.ping(payload)) return Promise.resolve(undefined);
     this.pump.commanded();
     return new Promise((resolve) => {
-      this.awaitingPong.set(payload.join(), { sentAt: this.host.now(), resolve });
+      (this.awaitingPong ??= new Map<string, PingOut>()).set(payload.join(), {
+        sentAt: this.host.now(),
+        resolve,
+      });
     });
   }
 
@@ -176,7 +169,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
   close(code = 1000, reason = ""): boolean {
     const done = this.connection.close(code, reason);
     this.closedHere = true;
-    this.giveUpDraining();
+    this.tellDrained(false);
     this.pump.run();
     return done;
   }
@@ -185,7 +178,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
   terminate(): void {
     if (this.closedEvent !== undefined) this.pump.transport.destroy(); // its last bytes may still be on their way
     this.terminated = true;
-    this.unread.length = 0;
+    this.unread = undefined;
     this.connection.transportLost(new Error("terminate() was called"), "local");
     this.pump.run();
   }
@@ -221,25 +214,28 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
 
   /** The next message; undefined once there are no more. */
   private read(): Promise<Message | undefined> {
-    const message = this.unread.shift();
+    const message = this.unread?.shift();
+    if (this.unread?.length === 0) this.unread = undefined;
     if (message !== undefined) {
       this.pump.run();
       return Promise.resolve(message);
     }
     if (this.closedEvent !== undefined) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      this.readers.push(resolve);
+      (this.awaitingMessage ??= []).push(resolve);
       this.pump.run();
     });
   }
 
   // From the pump
 
-  private get wantsEvents(): boolean {
-    return this.unread.length === 0 || this.pump.inputOver || this.isForsaken;
+  /** @internal */
+  wantsEvents(): boolean {
+    return this.unread === undefined || this.pump.inputOver || this.isForsaken;
   }
 
-  private event(event: ConnectionEvent): void {
+  /** @internal */
+  event(event: ConnectionEvent): void {
     switch (event.type) {
       case "text":
       case "binary":
@@ -273,18 +269,24 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
     }
   }
 
-  private writable(): void {
+  /** @internal */
+  writable(): void {
     if (this.state !== "open") {
-      this.giveUpDraining();
+      this.tellDrained(false);
       return;
     }
-    for (const resolve of this.awaitingDrain.splice(0)) resolve(true);
+    this.tellDrained(true);
     try {
       this.watch(this.handlers.drain?.(this));
     } catch (error) {
       this.pump.fail(error);
     }
     this.pump.run();
+  }
+
+  /** @internal */
+  failed(error: unknown): void {
+    reportTo(this.handlers, this.host, error, this);
   }
 
   /** Once the application has closed the connection, messages that nobody reads must not keep it from ending. */
@@ -298,13 +300,13 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
       this.watch(this.handlers.message(this, message));
       return;
     }
-    const reader = this.readers.shift();
+    const reader = this.awaitingMessage?.shift();
     if (reader !== undefined) reader(message);
-    else if (!this.isForsaken) this.unread.push(message);
+    else if (!this.isForsaken) (this.unread ??= []).push(message);
   }
 
   private pong(answered: string, roundTripTime: number | undefined): void {
-    if (!this.awaitingPong.has(answered)) return;
+    if (this.awaitingPong?.has(answered) !== true) return;
     // RFC 6455 5.5.3: a pong answers the pings before its own, too
     for (const [payload, { sentAt, resolve }] of this.awaitingPong) {
       this.awaitingPong.delete(payload);
@@ -315,17 +317,19 @@ export class Peer<Context = unknown> implements AsyncIterable<Message> {
 
   private over(event: ClosedEvent): void {
     this.closedEvent = event;
-    for (const resolve of this.readers.splice(0)) resolve(undefined);
-    this.giveUpDraining();
-    for (const { resolve } of this.awaitingPong.values()) resolve(undefined);
-    this.awaitingPong.clear();
-    this.tellClosed(event);
+    for (const resolve of this.awaitingMessage ?? []) resolve(undefined);
+    this.tellDrained(false);
+    for (const { resolve } of this.awaitingPong?.values() ?? []) resolve(undefined);
+    for (const resolve of this.awaitingClosed ?? []) resolve(event);
+    this.awaitingMessage = this.awaitingPong = this.awaitingClosed = undefined;
     this.opening.closed?.(event);
     if (this.wasOpen) this.watch(this.handlers.close?.(this, event));
   }
 
-  private giveUpDraining(): void {
-    for (const resolve of this.awaitingDrain.splice(0)) resolve(false);
+  private tellDrained(writable: boolean): void {
+    const waiting = this.awaitingDrain ?? [];
+    this.awaitingDrain = undefined;
+    for (const resolve of waiting) resolve(writable);
   }
 
   /** What an asynchronous handler rejects with is not lost. */
