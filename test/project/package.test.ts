@@ -58,7 +58,13 @@ describe("the manifest", () => {
   });
 
   it("exports the core, the adapters, the testing tools, the conformance cases and itself", () => {
-    expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./conformance", "./package.json"]);
+    expect(Object.keys(manifest.exports)).toEqual([
+      ".",
+      "./node",
+      "./testing",
+      "./conformance",
+      "./package.json",
+    ]);
   });
 
   it("the lock file agrees with it", () => {
