@@ -48,7 +48,7 @@ function* rows(top, depth) {
 }
 
 const print = (...cells) =>
-  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(24) : String(cell).padStart(10))).join(""));
+  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(36) : String(cell).padStart(10))).join(""));
 
 print("folder", "files", "lines", "code");
 for (const [top, depth] of [
@@ -61,29 +61,66 @@ for (const [top, depth] of [
   for (const { folder, files, lines, code } of rows(top, depth)) print(folder, files, lines, code);
 }
 
-console.log();
-print("built, in bytes", "whole", "minified", "gzipped");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-for (const [subpath, target] of Object.entries(manifest.exports)) {
-  if (typeof target === "string") continue;
-  const bundle = async (minify) => {
-    const { outputFiles } = await build({
-      entryPoints: [join(root, target.default)],
-      bundle: true,
-      external: ["node:*"],
-      format: "esm",
-      target: "es2022",
-      minify,
-      legalComments: "none",
-      write: false,
+const subpaths = Object.entries(manifest.exports).filter(([, target]) => typeof target === "object");
+
+/** What a bundler makes of `contents`, which may import the built package by its files. */
+async function bundle(contents, minify, plugins = []) {
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: root },
+    bundle: true,
+    external: ["node:*"],
+    platform: "neutral",
+    format: "esm",
+    target: "es2022",
+    minify,
+    legalComments: "none",
+    plugins,
+    write: false,
+  });
+  return outputFiles[0].contents;
+}
+
+const gzipped = (bytes) => gzipSync(bytes, { level: 9 }).length;
+
+/** Leaves out what the core's own entry has: what remains is the price of an entry for whoever has the core already. */
+const withoutCore = {
+  name: "without-core",
+  setup(build) {
+    build.onResolve({ filter: /^\./ }, ({ path, importer, resolveDir }) => {
+      const inSource = /[\\/]src[\\/](adapters|testing|conformance)[\\/]/;
+      const target = join(resolveDir, path);
+      return inSource.test(importer) && !inSource.test(target) ? { path, external: true } : undefined;
     });
-    return outputFiles[0].contents;
-  };
-  const minified = await bundle(true);
+  },
+};
+
+console.log();
+print("built, in bytes", "whole", "minified", "gzipped", "less core");
+for (const [subpath, target] of subpaths) {
+  const everything = `export * from ${JSON.stringify(target.default)};`;
+  const minified = await bundle(everything, true);
+  const source = target.default.replace("./dist/", "./src/").replace(/\.js$/, ".ts");
+  const alone = await bundle(`export * from ${JSON.stringify(source)};`, true, [withoutCore]);
   print(
     manifest.name + subpath.slice(1),
-    (await bundle(false)).length,
+    (await bundle(everything, false)).length,
     minified.length,
-    gzipSync(minified, { level: 9 }).length,
+    gzipped(minified),
+    subpath === "." ? "" : gzipped(alone),
   );
+}
+
+// What is left of the core for who imports no more than this of it.
+console.log();
+print("imported alone", "minified", "gzipped");
+for (const names of [
+  ["FrameReader", "FrameWriter"],
+  ["Connection"],
+  ["ServerConnection"],
+  ["ClientConnection"],
+  ["ServerConnection", "ClientConnection"],
+]) {
+  const minified = await bundle(`export { ${names.join(", ")} } from "./dist/index.js";`, true);
+  print(names.join(", "), minified.length, gzipped(minified));
 }

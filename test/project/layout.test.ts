@@ -24,7 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["client.ts", "server.ts"],
   ["index.ts"],
   // What every adapter shares, then the adapters, which do not know each other.
-  ["testing/", "adapters/"],
+  ["testing/", "conformance/", "adapters/"],
   ["adapters/node.ts"],
 ];
 

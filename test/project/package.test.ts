@@ -57,8 +57,14 @@ describe("the manifest", () => {
     expect(manifest["scripts"]).not.toHaveProperty(script);
   });
 
-  it("exports the core, the adapters, the testing tools and itself", () => {
-    expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./package.json"]);
+  it("exports the core, the adapters, the testing tools, the conformance cases and itself", () => {
+    expect(Object.keys(manifest.exports)).toEqual([
+      ".",
+      "./node",
+      "./testing",
+      "./conformance",
+      "./package.json",
+    ]);
   });
 
   it("the lock file agrees with it", () => {
@@ -106,6 +112,7 @@ describe("what is built", () => {
   it.each([
     ["sansocket", /^$/],
     ["sansocket/testing", /^$/],
+    ["sansocket/conformance", /^$/],
     // With its scheme: Deno knows built-in modules by no other name.
     ["sansocket/node", /^node:/],
   ])("%s imports from outside only %s", (specifier, allowed) => {

@@ -1,18 +1,35 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
-import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
+import type { ClosedEvent, ConnectionEvent } from "../../src/index.js";
+import { Connection, ServerConnection } from "../../src/index.js";
+import { seededRandom } from "../../src/testing/index.js";
+import type { Tube } from "../support/tube.js";
+import { tubePair } from "../support/tube.js";
 
-// Every snippet of the README, as it stands there, in a process of its own, against the built package.
+// Every snippet of the README and of the pages in docs/, as it stands there, against the built package.
 
 const root = new URL("../../", import.meta.url);
-const readme = readFileSync(new URL("README.md", root), "utf8");
-const snippets = new Map(
-  [...readme.matchAll(/^```js (\w+)\n([^]*?)^```$/gm)].map((match) => [match[1] ?? "", match[2] ?? ""]),
-);
+const docs = readdirSync(new URL("docs", root)).filter((name) => name.endsWith(".md"));
+const pages = ["README.md", ...docs.map((name) => `docs/${name}`)].map((name) => {
+  const text = readFileSync(new URL(name, root), "utf8");
+  const found = [...text.matchAll(/^```js (\w+)\n([^]*?)^```$/gm)];
+  return { name, text, snippets: found.map((match) => [match[1] ?? "", match[2] ?? ""] as const) };
+});
+const snippets = new Map(pages.flatMap((page) => page.snippets));
 const children: ChildProcess[] = [];
 let folder = "";
 
@@ -28,17 +45,22 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Runs a snippet whose ports are replaced by free ones; resolves once it has printed, or listens. */
-function run(
-  name: string,
-  ports: Readonly<Record<string, number>>,
-): { output: () => string; exited: Promise<number> } {
+/** Writes a snippet whose ports are replaced by free ones into a file; gives back its path. */
+function write(name: string, ports: Readonly<Record<string, number>> = {}): string {
   let source = snippets.get(name);
-  if (source === undefined) throw new Error(`the README has no snippet called ${name}`);
+  if (source === undefined) throw new Error(`no page has a snippet called ${name}`);
   for (const [port, free] of Object.entries(ports)) source = source.replaceAll(port, String(free));
   const path = `${folder}/${name}.mjs`;
   writeFileSync(path, source);
-  const child = spawn(process.execPath, [path], { stdio: ["ignore", "pipe", "pipe"] });
+  return path;
+}
+
+/** Runs a snippet whose ports are replaced by free ones; resolves once it has printed, or listens. */
+function run(
+  name: string,
+  ports: Readonly<Record<string, number>> = {},
+): { output: () => string; exited: Promise<number> } {
+  const child = spawn(process.execPath, [write(name, ports)], { stdio: ["ignore", "pipe", "pipe"] });
   children.push(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -74,12 +96,20 @@ async function nextText(socket: WebSocket): Promise<string> {
   return data.toString();
 }
 
-describe("README.md", () => {
-  it("runs every snippet here: no other is in it", () => {
-    expect([...snippets.keys()].sort()).toEqual(["client", "embedding", "server", "upgrade"]);
-    expect(readme.match(/^```(js|ts)\b/gm)).toHaveLength(snippets.size);
-  });
+/** The snippets that are run here. */
+const RUN: Readonly<Record<string, readonly string[]>> = {
+  "README.md": ["server", "upgrade", "client", "embedding"],
+  "docs/embedding.md": ["adapter", "tubes"],
+};
 
+describe.each(pages)("$name", ({ name, text, snippets }) => {
+  it("has no snippet that is not run here", () => {
+    expect(snippets.map(([called]) => called)).toEqual(RUN[name] ?? []);
+    expect(text.match(/^```(js|ts)\b/gm) ?? []).toHaveLength(snippets.length);
+  });
+});
+
+describe("README.md", () => {
   it("server and client talk", async () => {
     const port = await freePort();
     const server = run("server", { 8080: port });
@@ -127,5 +157,121 @@ describe("README.md", () => {
       lines.lastIndexOf("});"),
     );
     expect(loop.length).toBeLessThanOrEqual(26);
+  });
+});
+
+describe("docs/embedding.md", () => {
+  type OnEvent = (event: ConnectionEvent, connection: Connection) => void;
+  interface Adapter {
+    readonly attach: (tube: Tube, connection: Connection, onEvent: OnEvent) => () => void;
+  }
+
+  const platform = { clock: () => performance.now(), random: seededRandom(1) };
+
+  /** A connection that the page's adapter joins to a tube, and its last event. */
+  async function attached(
+    tube: Tube,
+    connection: Connection,
+    onEvent: (event: ConnectionEvent) => void = () => {},
+  ): Promise<{ readonly turn: () => void; readonly closed: Promise<ClosedEvent> }> {
+    const { attach } = (await import(pathToFileURL(write("adapter")).href)) as Adapter;
+    let turn = (): void => {};
+    const closed = new Promise<ClosedEvent>((resolve) => {
+      turn = attach(tube, connection, (event) => {
+        if (event.type === "closed") resolve(event);
+        onEvent(event);
+      });
+    });
+    return { turn, closed };
+  }
+
+  it("the application on tubes prints what it should, and ends", async () => {
+    copyFileSync(new URL("test/support/tube.js", root), `${folder}/tube.mjs`);
+    write("adapter");
+    const process = run("tubes");
+    expect(await process.exited).toBe(0);
+    expect(process.output()).toBe("you said hello\n1000 done true\n");
+  });
+
+  it("the adapter is complete in fewer than sixty lines", () => {
+    expect((snippets.get("adapter") ?? "").trimEnd().split("\n").length).toBeLessThan(60);
+  });
+
+  it.each([true, false])(
+    "a narrow tube: a megabyte gets through, and never waits in it (%s)",
+    async (halfClose) => {
+      const [near, far] = tubePair(1000);
+      const message = Uint8Array.from({ length: 1_000_000 }, (_, index) => index * 31);
+      const timeouts = { linger: 50 };
+      const server = new Connection("server", { platform, halfClose, timeouts });
+      const client = new Connection("client", { platform, halfClose, timeouts });
+      const received: Uint8Array[] = [];
+      const serving = await attached(far, server);
+      const asking = await attached(near, client, (event) => {
+        if (event.type === "binary") received.push(event.payload);
+      });
+      server.sendBinary(message);
+      server.close(1000);
+      serving.turn();
+      expect(await asking.closed).toMatchObject({ code: 1000, clean: true });
+      expect(await serving.closed).toMatchObject({ code: 1000, clean: true });
+      expect(received.map((payload) => Buffer.compare(payload, message))).toEqual([0]);
+      expect(near.highest).toBeLessThan(1000 + 64 * 1024);
+    },
+  );
+
+  it("a client that does not take its events stops the sender", async () => {
+    const [near, far] = tubePair(1000);
+    const server = new Connection("server", { platform });
+    const slow = new Connection("client", { platform });
+    const serving = await attached(far, server);
+    near.onbytes = (bytes) => {
+      slow.receive(bytes);
+      if (!slow.wantsInput) near.pause();
+    };
+    for (let index = 0; index < 100; index++) server.sendBinary(new Uint8Array(10_000));
+    serving.turn();
+    await vi.waitUntil(() => !slow.wantsInput && !far.writable);
+    expect(server.outputSize).toBeGreaterThan(500_000);
+  });
+
+  it("a tube that breaks is told to both", async () => {
+    const [near, far] = tubePair();
+    const serving = await attached(far, new Connection("server", { platform, halfClose: true }));
+    near.abort();
+    expect(await serving.closed).toMatchObject({ code: 1006, cause: { rule: "transport-lost" } });
+  });
+
+  it("a peer that is silent runs into the deadline", async () => {
+    const [near, far] = tubePair();
+    const heard: Uint8Array[] = [];
+    near.onbytes = (bytes) => heard.push(bytes);
+    near.onfinish = () => {
+      near.finish();
+    };
+    const timeouts = { handshake: 5 };
+    const serving = await attached(far, new ServerConnection({ platform, halfClose: true, timeouts }));
+    expect(await serving.closed).toMatchObject({ code: 1006, cause: { rule: "handshake-timeout" } });
+    expect(Buffer.concat(heard).toString()).toMatch(/^HTTP\/1.1 408 /);
+  });
+
+  it("a handler that throws closes with 1011", async () => {
+    const reported = vi.spyOn(console, "error").mockReturnValue();
+    const [near, far] = tubePair();
+    const serving = await attached(
+      far,
+      new Connection("server", { platform, halfClose: true }),
+      ({ type }) => {
+        if (type === "text") throw new Error("mine");
+      },
+    );
+    const client = new Connection("client", { platform, halfClose: true });
+    const asking = await attached(near, client);
+    client.sendText("x");
+    asking.turn();
+    expect(await asking.closed).toMatchObject({ code: 1011, reason: "internal error", clean: true });
+    expect(await serving.closed).toMatchObject({ sent: { code: 1011 } });
+    expect(reported).toHaveBeenCalledWith(new Error("mine"));
+    reported.mockRestore();
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isCloseCode, RULES, UsageError } from "../../src/index.js";
 import { fromPeer, opened, ROLES, takeFrames } from "../support/opened.js";
 import { snapshot } from "../support/snapshot.js";
-import { INVALID, VALID } from "../support/utf8-edges.js";
+import { INVALID, VALID } from "../../src/conformance/utf8.js";
 import {
   bytes,
   closePayload,

@@ -18,7 +18,7 @@ import {
 } from "../../src/index.js";
 import { opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
 import { snapshot } from "../support/snapshot.js";
-import { INVALID, VALID } from "../support/utf8-edges.js";
+import { INVALID, VALID } from "../../src/conformance/utf8.js";
 import { bytes, fromHex, pull, takeAll } from "../support/wire.js";
 
 /** What the types forbid, for callers without them. */

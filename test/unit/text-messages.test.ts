@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ConnectionEvent, Options } from "../../src/index.js";
 import { RULES } from "../../src/index.js";
 import { fromPeer, framesFromPeer, opened, ROLES, takeFrames } from "../support/opened.js";
-import { INVALID, VALID } from "../support/utf8-edges.js";
+import { INVALID, VALID } from "../../src/conformance/utf8.js";
 import type { FrameSpec } from "../support/wire.js";
 import {
   bytes,

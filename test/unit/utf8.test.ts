@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkUtf8, codePointSeam, portableUtf8 } from "../../src/bytes/utf8.js";
 import { bytes, fromHex, toHex } from "../support/wire.js";
-import { INVALID, VALID } from "../support/utf8-edges.js";
+import { INVALID, VALID } from "../../src/conformance/utf8.js";
 
 function reference(data: Uint8Array): string | undefined {
   try {
