@@ -134,8 +134,8 @@ export class ClientConnection extends Connection {
 
   /** Opens the connection, fails it, or has the body of a rejection read. */
   private examine(response: ResponseData): ConnectionEvent | undefined {
-    const { extensions, limits } = this.settings;
-    const examined = examineResponse(response, this.key, this.subprotocols, extensions);
+    const { extensions, limits, platform } = this.settings;
+    const examined = examineResponse(response, this.key, this.subprotocols, extensions, platform);
     if (examined === "rejected") {
       this.body = { reader: new BodyReader(response.status, response.headers, limits.body), response };
       return undefined;
@@ -144,7 +144,10 @@ export class ClientConnection extends Connection {
       return this.fail(examined, this.settings.http === "external" ? undefined : this.input.offset - 1);
     }
     const { subprotocol, agreed } = examined;
-    this.opened({ type: "open", subprotocol, extensions: agreed, headers: response.headers });
+    this.opened(
+      { type: "open", subprotocol, extensions: agreed.extensions, headers: response.headers },
+      agreed.coding,
+    );
     return undefined;
   }
 

@@ -1,8 +1,10 @@
 import { Input } from "./bytes/input.js";
 import { Output } from "./bytes/output.js";
+import { portableUtf8 } from "./bytes/utf8.js";
 import { viewOf } from "./bytes/view.js";
 import type { Phase, Role, Signal } from "./closing.js";
 import { phaseAfter, PHASES } from "./closing.js";
+import type { MessageCoding, MessageDecoder, MessageEncoder } from "./coding.js";
 import { requireBytes, UsageError } from "./errors.js";
 import type { ClosedEvent, ClosingEvent, ConnectionEvent, OpenEvent, PongEvent } from "./events.js";
 import {
@@ -13,12 +15,14 @@ import {
   MAX_HEADER_SIZE,
   PING,
   PONG,
+  RSV1,
   TEXT,
 } from "./frame/header.js";
 import type { FrameReader } from "./frame/reader.js";
 import { FrameWriter } from "./frame/writer.js";
 import type { Close } from "./message/close.js";
 import { ABNORMAL, decodeClose, encodeClose, NO_STATUS, requireClose } from "./message/close.js";
+import type { SendOptions } from "./message/prepared.js";
 import { PreparedMessage } from "./message/prepared.js";
 import { MessageReader } from "./message/reader.js";
 import { requireUtf8 } from "./message/text.js";
@@ -74,6 +78,10 @@ export class Connection {
   // What is open. The reader comes with the first byte, the writer with the first frame.
   private reader: MessageReader | undefined;
   private lazyWriter: FrameWriter | undefined;
+  /** What was agreed for messages with RSV1. What coders there are keep the window of their direction. */
+  private coding: MessageCoding | undefined;
+  private encoder: MessageEncoder | undefined;
+  private decoder: MessageDecoder | undefined;
   private keepalive: Keepalive | undefined;
   private messageWriter: MessageWriter | undefined;
   private closeReceived: Close | undefined;
@@ -252,15 +260,16 @@ export class Connection {
    * @returns false where it is too late, and nothing is sent
    * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" before `open` and inside a fragmented message
    */
-  sendText(text: string | Uint8Array): boolean {
-    if (typeof text === "string") {
-      if (!this.maySend()) return false;
-      this.writer.writeText(FIN | TEXT, text);
-      return true;
-    }
-    requireUtf8(text);
+  sendText(text: string | Uint8Array, options?: SendOptions): boolean {
+    if (typeof text !== "string") requireUtf8(text);
     if (!this.maySend()) return false;
-    this.writer.writeBytes(FIN | TEXT, text);
+    if (this.coding !== undefined && options?.compress !== false) {
+      this.writeCoded(TEXT, typeof text === "string" ? this.utf8Of(text) : text, this.coding, options);
+    } else if (typeof text === "string") {
+      this.writer.writeText(FIN | TEXT, text);
+    } else {
+      this.writer.writeBytes(FIN | TEXT, text);
+    }
     return true;
   }
 
@@ -269,10 +278,14 @@ export class Connection {
    * @returns false where it is too late, and nothing is sent
    * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside a fragmented message
    */
-  sendBinary(bytes: Uint8Array): boolean {
+  sendBinary(bytes: Uint8Array, options?: SendOptions): boolean {
     requireBytes(bytes, "a binary message");
     if (!this.maySend()) return false;
-    this.writer.writeBytes(FIN | BINARY, bytes);
+    if (this.coding !== undefined && options?.compress !== false) {
+      this.writeCoded(BINARY, bytes, this.coding, options);
+    } else {
+      this.writer.writeBytes(FIN | BINARY, bytes);
+    }
     return true;
   }
 
@@ -286,8 +299,11 @@ export class Connection {
       throw new UsageError("bad-argument", "sendPrepared() takes a PreparedMessage");
     }
     if (!this.maySend()) return false;
-    if (this.role === "server") this.writer.writeFramed(message.frame);
-    else this.writer.writeBytes(FIN | (message.type === "text" ? TEXT : BINARY), message.payload);
+    const coded = this.coding && message.codedWith(this.coding, (coding) => this.requireEncoder(coding));
+    if (coded !== undefined) this.encoder?.forget(); // RFC 7692 7.1.1: the peer's window has something else than ours now
+    const { frame, payload } = coded ?? message;
+    if (this.role === "server") this.writer.writeFramed(frame);
+    else this.writer.writeBytes(frame[0] as number, payload);
     return true;
   }
 
@@ -296,12 +312,15 @@ export class Connection {
    * @returns a writer; an inert one where it is too late
    * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside another fragmented message
    */
-  startMessage(kind: "text" | "binary"): MessageWriter {
+  startMessage(kind: "text" | "binary", options?: SendOptions): MessageWriter {
     if (kind !== "text" && kind !== "binary") {
       throw new UsageError("bad-argument", `a message is "text" or "binary", not ${String(kind)}`);
     }
     if (!this.maySend()) return new MessageWriter(kind, undefined, this);
-    this.messageWriter = new MessageWriter(kind, this.writer, this);
+    // By default not compressed: some clients fail on compressed fragments.
+    const encoder =
+      this.coding !== undefined && options?.compress === true ? this.requireEncoder(this.coding) : undefined;
+    this.messageWriter = new MessageWriter(kind, this.writer, this, encoder);
     return this.messageWriter;
   }
 
@@ -368,8 +387,9 @@ export class Connection {
   }
 
   /** @internal The opening handshake succeeded, or there was none. */
-  protected opened(event: OpenEvent): void {
+  protected opened(event: OpenEvent, coding?: MessageCoding): void {
     this.tell(event);
+    this.coding = coding;
     const { platform, timeouts } = this.settings;
     if (platform.clock !== undefined && timeouts.ping < Infinity)
       this.keepalive = new Keepalive(timeouts, this.now);
@@ -408,7 +428,11 @@ export class Connection {
       if (!this.settings.halfClose) this.level = "destroy";
     }
     if (phase.input === "discard" || phase.input === "none") {
+      this.decoder ??= this.reader?.decoder;
       this.reader = undefined;
+      this.encoder?.release();
+      this.decoder?.release();
+      this.coding = this.encoder = this.decoder = undefined;
       this.messageWriter?.detach();
       this.messageWriter = this.pings = this.keepalive = this.latestPing = undefined;
     }
@@ -536,6 +560,7 @@ export class Connection {
     if (reader.atControl) return this.readControl(reader.frames);
     if (reader.fault !== undefined) return this.fail(reader.fault, reader.faultOffset);
     if (reader.atRest) {
+      this.decoder = reader.decoder;
       this.settings.readers[this.role] = reader;
       this.reader = undefined;
     }
@@ -544,20 +569,24 @@ export class Connection {
 
   /** A reader: one that another connection has done with, if there is. An idle connection holds none. */
   private takeReader(): MessageReader {
-    const { limits, platform, readers, streaming, text } = this.settings;
-    const reader = readers[this.role];
-    if (reader !== undefined) {
-      readers[this.role] = undefined;
-      reader.frames.input = this.input;
-      return reader;
-    }
+    const { readers } = this.settings;
+    const reader = readers[this.role] ?? this.createReader();
+    readers[this.role] = undefined;
+    reader.frames.input = this.input;
+    reader.frames.rsv1Allowed = this.coding !== undefined;
+    reader.coding = this.coding;
+    reader.decoder = this.decoder;
+    return reader;
+  }
+
+  private createReader(): MessageReader {
+    const { limits, platform, streaming, text } = this.settings;
     return new MessageReader({
       masked: this.role === "server",
       maxFrameSize: limits.frame,
       maxMessageSize: limits.message,
       mask: platform.mask,
       utf8: platform.utf8,
-      input: this.input,
       streaming,
       text,
     });
@@ -646,6 +675,31 @@ export class Connection {
       mask,
       output: this.output,
     });
+  }
+
+  private writeCoded(
+    opcode: number,
+    payload: Uint8Array,
+    coding: MessageCoding,
+    options?: SendOptions,
+  ): void {
+    if (options?.compress ?? coding.codes(payload.length)) {
+      this.writer.writeCopy(FIN | RSV1 | opcode, this.requireEncoder(coding).encode(payload, true)); // RFC 7692 6.1
+    } else {
+      this.writer.writeBytes(FIN | opcode, payload);
+    }
+  }
+
+  private requireEncoder(coding: MessageCoding): MessageEncoder {
+    return (this.encoder ??= coding.createEncoder());
+  }
+
+  /** @internal */
+  utf8Of(text: string): Uint8Array {
+    const utf8 = this.settings.platform.utf8 ?? portableUtf8;
+    const bytes = new Uint8Array(utf8.byteLength(text));
+    utf8.encodeInto(text, bytes, 0);
+    return bytes;
   }
 
   private sendPing(payload: Uint8Array): void {

@@ -25,6 +25,7 @@ export { portableUtf8 } from "./bytes/utf8.js";
 export type { Cause, Rule, RuleName } from "./rules.js";
 export { RULES } from "./rules.js";
 export { MessageWriter } from "./message/writer.js";
+export type { FramedMessage, SendOptions } from "./message/prepared.js";
 export { PreparedMessage } from "./message/prepared.js";
 export type { Opcode } from "./frame/header.js";
 export { BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT } from "./frame/header.js";
@@ -33,7 +34,19 @@ export { FrameReader } from "./frame/reader.js";
 export type { FrameWriterOptions } from "./frame/writer.js";
 export { FrameWriter } from "./frame/writer.js";
 export { mask } from "./frame/masking.js";
-export type { Agreement, Extension, ExtensionOffer, ExtensionParameter } from "./handshake/extensions.js";
+export type {
+  Accepted,
+  Agreement,
+  Extension,
+  ExtensionOffer,
+  ExtensionParameter,
+} from "./handshake/extensions.js";
+export type { MessageCoding, MessageDecoder, MessageEncoder } from "./coding.js";
+export type { DeflateOptions } from "./deflate/extension.js";
+export { permessageDeflate } from "./deflate/extension.js";
+export type { DeflateNegotiationOptions } from "./deflate/negotiation.js";
+export type { DeflateCodec, Deflator, Inflator } from "./deflate/codec.js";
+export { portableDeflate } from "./deflate/portable.js";
 export type { HeaderInput, HeaderList } from "./handshake/headers.js";
 export { headerValue, headerValues } from "./handshake/headers.js";
 export type { ResponseData } from "./handshake/negotiation.js";

@@ -1,3 +1,5 @@
+import type { DeflateCodec } from "./deflate/codec.js";
+
 /**
  * Everything that a connection takes from the outside, in one object. The core reads no clock and no random device
  * of its own: the same bytes, calls, clock and entropy give the same events and the same output. The functions are called
@@ -15,6 +17,8 @@ export interface Platform {
   readonly utf8?: Utf8;
   /** A masking kernel that is faster here than the portable one. */
   readonly mask?: Mask;
+  /** A DEFLATE codec that is faster here than the portable one. */
+  readonly deflate?: DeflateCodec;
 }
 
 /** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */

@@ -48,6 +48,11 @@ export const RULES = {
   "frame-limit": { section: "RFC 6455 10.4", code: 1009, says: "the frame is longer than the limit" },
   // Messages
   "message-limit": { section: "RFC 6455 10.4", code: 1009, says: "the message is longer than the limit" },
+  "bad-coding": {
+    section: "RFC 7692 7.2.2",
+    code: 1007,
+    says: "a compressed message is not DEFLATE, or was cut off",
+  },
   "invalid-utf8": { section: "RFC 6455 8.1", code: 1007, says: "a text is not UTF-8" },
   // The closing handshake
   "close-length": { section: "RFC 6455 5.5.1", code: 1002, says: "a Close frame's payload is one byte long" },

@@ -93,11 +93,15 @@ export class ServerConnection extends Connection {
         `the subprotocol ${quote(subprotocol)} was not offered (RFC 6455 4.2.2): pick one of ${quote(subprotocols)}, or none`,
       );
     }
-    const { response, agreed } = acceptance(examined, subprotocol, this.settings.extensions, list);
+    const { extensions, platform } = this.settings;
+    const { response, agreed } = acceptance(examined, subprotocol, extensions, platform, list);
     this.examined = undefined;
     this.readClock();
     this.respond(response);
-    this.opened({ type: "open", subprotocol, extensions: agreed, headers: response.headers });
+    this.opened(
+      { type: "open", subprotocol, extensions: agreed.extensions, headers: response.headers },
+      agreed.coding,
+    );
     return true;
   }
 

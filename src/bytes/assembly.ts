@@ -83,6 +83,13 @@ const SLAB_SIZE = 65536;
 let slab = NO_BYTES;
 let slabUsed = 0;
 
+/** A copy of `bytes[start, end)`. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = carve(end - start);
+  copy.set(viewOf(bytes, start, end));
+  return copy;
+}
+
 function carve(size: number): Uint8Array {
   if (size > SLAB_SIZE / 4) return new Uint8Array(size);
   if (size > slab.length - slabUsed) {

@@ -7,8 +7,8 @@ export interface Inflator {
   /** Hands in compressed bytes: `bytes[start, end)`, which stay as they are until `pull` has used them up. */
   push(bytes: Uint8Array, start: number, end: number): void;
   /**
-   * Writes what they inflate to into `target[start, end)`; returns the offset after it, or -1 where they are not DEFLATE. Less
-   * than `end`: they are used up. A final block (BFINAL) ends nothing: further blocks follow it, and may look back past it
+   * Writes what they inflate to into `target[start, end)`; returns the offset after it: `start` once they are used up, -1 where they
+   * are not DEFLATE (what came out before the fault was written by an earlier call). A final block (BFINAL) ends nothing: further blocks follow it, and may look back past it
    * (RFC 7692 7.2.3.4).
    */
   pull(target: Uint8Array, start: number, end: number): number;

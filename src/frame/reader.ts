@@ -66,9 +66,13 @@ export class FrameReader {
   private readonly shortHeaderSize: number;
   private readonly maxFrameSize: number;
   private readonly maxMessageSize: number;
+  /** Coded, a message may be longer than it is: DEFLATE has stored blocks, and empty ones. */
+  private readonly maxCodedSize: number;
   private readonly applyMask: Mask;
   /** Which of the tables of first bytes holds: INSIDE_MESSAGE | RSV1_ALLOWED. */
   private table: number;
+  /** Whether the message that is being read had RSV1 set on its first frame. */
+  private coded = false;
   /** The payload of the message's frames so far, in bytes. */
   private messageSize = 0;
   private key = 0;
@@ -84,6 +88,7 @@ export class FrameReader {
     this.shortHeaderSize = options.masked ? 6 : 2;
     this.maxFrameSize = options.maxFrameSize ?? Infinity;
     this.maxMessageSize = options.maxMessageSize ?? Infinity;
+    this.maxCodedSize = Math.ceil(this.maxMessageSize * (1 + 1 / 64)) + 1024;
     this.applyMask = options.mask ?? mask;
     this.table = options.rsv1 === true ? RSV1_ALLOWED : 0;
   }
@@ -121,6 +126,11 @@ export class FrameReader {
       (this.table & INSIDE_MESSAGE) === 0 &&
       this.fault === undefined
     );
+  }
+
+  /** Whether RSV1 may be set on a message's first frame (RFC 7692 6); to be changed only `atRest`. */
+  set rsv1Allowed(allowed: boolean) {
+    this.table = allowed ? RSV1_ALLOWED : 0;
   }
 
   /** Stores `bytes`: themselves where they are `owned` (they are unmasked in place), else a copy. */
@@ -232,8 +242,11 @@ export class FrameReader {
       // RFC 6455 10.4. A length that a number cannot hold exactly is over any limit.
       if (length > this.maxFrameSize || length > Number.MAX_SAFE_INTEGER)
         return this.breaks("frame-limit", size - 1);
-      const messageSize = opcode === CONTINUATION ? this.messageSize + length : length;
-      if (messageSize > this.maxMessageSize) return this.breaks("message-limit", size - 1);
+      const begins = opcode !== CONTINUATION;
+      const messageSize = begins ? length : this.messageSize + length;
+      if (begins) this.coded = (firstByte & RSV1) !== 0;
+      const limit = this.coded ? this.maxCodedSize : this.maxMessageSize;
+      if (messageSize > limit) return this.breaks("message-limit", size - 1);
       if (this.maskBit !== 0 && at + size + 4 > end) return 0;
       this.messageSize = messageSize;
     }

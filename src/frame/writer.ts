@@ -43,14 +43,20 @@ export class FrameWriter {
    */
   writeBytes(firstByte: number, payload: Uint8Array): void {
     requireBytes(payload, "a payload");
-    const { output, random } = this;
-    const length = payload.length;
-    if (random === undefined && length >= PASS_FROM) {
-      const offset = output.reserve(MAX_HEADER_SIZE);
-      output.commit(writeHeader(output.target, offset, firstByte, length, undefined) - offset);
-      output.pass(payload);
+    if (this.random !== undefined || payload.length < PASS_FROM) {
+      this.writeCopy(firstByte, payload);
       return;
     }
+    const { output } = this;
+    const offset = output.reserve(MAX_HEADER_SIZE);
+    output.commit(writeHeader(output.target, offset, firstByte, payload.length, undefined) - offset);
+    output.pass(payload);
+  }
+
+  /** Writes a frame with a copy of `payload`, which may change from then on. */
+  writeCopy(firstByte: number, payload: Uint8Array): void {
+    const { output, random } = this;
+    const length = payload.length;
     const offset = output.reserve(length + MAX_HEADER_SIZE);
     const target = output.target;
     const key = random === undefined ? undefined : random() | 0;

@@ -1,4 +1,6 @@
+import type { MessageCoding } from "../coding.js";
 import { UsageError } from "../errors.js";
+import type { Platform } from "../platform.js";
 import { quote } from "./headers.js";
 import { isToken, skipSpace, tokenEnd } from "./tokens.js";
 
@@ -14,6 +16,14 @@ export interface ExtensionOffer {
 /** An extension in use, as the response names it. */
 export type Agreement = ExtensionOffer;
 
+/** What an extension agreed to. */
+export interface Accepted {
+  /** As the response names them. */
+  readonly parameters: readonly ExtensionParameter[];
+  /** What it does to messages from now on. Only one extension of a connection can have one: it takes RSV1. */
+  readonly coding?: MessageCoding | undefined;
+}
+
 /**
  * An extension that may be negotiated. A server asks `accept` about each offer of that name, in the client's order, and
  * takes the first that it does not decline. A client makes one `offer` or several, and has the server's answer checked.
@@ -23,10 +33,10 @@ export interface Extension {
   readonly name: string;
   /** Client: what to offer, the preferred first. */
   offer(): readonly (readonly ExtensionParameter[])[];
-  /** Server: the parameters to answer an offer with; undefined declines it (RFC 6455 9.1). */
-  accept(offer: readonly ExtensionParameter[]): readonly ExtensionParameter[] | undefined;
-  /** Client: whether the server's answer fits an offer; false fails the connection. */
-  confirm(answer: readonly ExtensionParameter[]): boolean;
+  /** Server: what to answer an offer with; undefined declines it (RFC 6455 9.1). */
+  accept(offer: readonly ExtensionParameter[], platform: Platform): Accepted | undefined;
+  /** Client: what the server's answer leads to; undefined, where it fits no offer, fails the connection. */
+  confirm(answer: readonly ExtensionParameter[], platform: Platform): Accepted | undefined;
 }
 
 /** The elements of Sec-WebSocket-Extensions (RFC 6455 9.1); undefined where it is malformed. Scans once. */
@@ -97,31 +107,50 @@ function token(text: string): string {
   throw new UsageError("bad-header", `${quote(text)} in an extension is no token (RFC 6455 9.1)`);
 }
 
+/** The extensions in use, in the order of the response, and what they do to messages. */
+export interface Agreed {
+  readonly extensions: readonly Agreement[];
+  readonly coding: MessageCoding | undefined;
+}
+
 /** Server: what of `offers` is accepted, each extension at most once, in the order of the offers. */
 export function acceptExtensions(
   offers: readonly ExtensionOffer[],
   extensions: readonly Extension[],
-): Agreement[] {
+  platform: Platform,
+): Agreed {
   const agreed: Agreement[] = [];
+  let coding: MessageCoding | undefined;
   for (const offer of offers) {
     const extension = extensions.find(({ name }) => name === offer.name);
     if (extension === undefined || agreed.some(({ name }) => name === offer.name)) continue;
-    const parameters = extension.accept(offer.parameters);
-    if (parameters !== undefined) agreed.push({ name: offer.name, parameters });
+    const accepted = extension.accept(offer.parameters, platform);
+    if (accepted === undefined || (accepted.coding !== undefined && coding !== undefined)) continue;
+    coding ??= accepted.coding;
+    agreed.push({ name: offer.name, parameters: accepted.parameters });
   }
-  return agreed;
+  return { extensions: agreed, coding };
 }
 
-/** Client: whether the server chose only what was offered, each extension at most once, with parameters that fit. */
+/**
+ * Client: what the server chose; undefined where that is more than was offered, an extension twice, two for the same bit
+ * (RFC 6455 9.1), or with parameters that do not fit.
+ */
 export function confirmExtensions(
   answers: readonly ExtensionOffer[],
   extensions: readonly Extension[],
-): boolean {
-  return answers.every(
-    (answer, index) =>
-      answers.findIndex(({ name }) => name === answer.name) === index &&
-      extensions.some((extension) => extension.name === answer.name && extension.confirm(answer.parameters)),
-  );
+  platform: Platform,
+): Agreed | undefined {
+  let coding: MessageCoding | undefined;
+  for (const [index, answer] of answers.entries()) {
+    const extension = extensions.find(({ name }) => name === answer.name);
+    const accepted = extension?.confirm(answer.parameters, platform);
+    if (accepted === undefined || answers.findIndex(({ name }) => name === answer.name) !== index)
+      return undefined;
+    if (accepted.coding !== undefined && coding !== undefined) return undefined;
+    coding ??= accepted.coding;
+  }
+  return { extensions: answers, coding };
 }
 
 /** Client: the value of Sec-WebSocket-Extensions; undefined where nothing is offered. */

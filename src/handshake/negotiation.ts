@@ -1,6 +1,7 @@
+import type { Platform } from "../platform.js";
 import type { Rule, RuleName } from "../rules.js";
 import { RULES } from "../rules.js";
-import type { Agreement, Extension, ExtensionOffer } from "./extensions.js";
+import type { Agreed, Extension, ExtensionOffer } from "./extensions.js";
 import {
   acceptExtensions,
   confirmExtensions,
@@ -101,15 +102,18 @@ export function acceptance(
   { key, offers }: ExaminedRequest,
   subprotocol: string | undefined,
   extensions: readonly Extension[],
+  platform: Platform,
   headers: HeaderList,
-): { response: ResponseData; agreed: readonly Agreement[] } {
-  const agreed = acceptExtensions(offers, extensions);
+): { response: ResponseData; agreed: Agreed } {
+  const agreed = acceptExtensions(offers, extensions, platform);
   const list: [string, string][] = [];
   if (key !== undefined) {
     list.push(["Upgrade", "websocket"], ["Connection", "Upgrade"], ["Sec-WebSocket-Accept", acceptFor(key)]);
   }
   if (subprotocol !== undefined) list.push(["Sec-WebSocket-Protocol", subprotocol]);
-  if (agreed.length > 0) list.push(["Sec-WebSocket-Extensions", formatExtensions(agreed)]);
+  if (agreed.extensions.length > 0) {
+    list.push(["Sec-WebSocket-Extensions", formatExtensions(agreed.extensions)]);
+  }
   const response =
     key === undefined
       ? { status: 200, reason: "OK", headers: [...list, ...headers] }
@@ -155,7 +159,8 @@ export function examineResponse(
   key: string | undefined,
   subprotocols: readonly string[],
   extensions: readonly Extension[],
-): { subprotocol: string | undefined; agreed: readonly Agreement[] } | RuleName {
+  platform: Platform,
+): { subprotocol: string | undefined; agreed: Agreed } | RuleName {
   if (status !== (key === undefined ? 200 : 101)) return "rejected";
   if (key !== undefined) {
     const upgrades = headerValues(headers, "upgrade");
@@ -165,8 +170,9 @@ export function examineResponse(
     const accepts = headerValues(headers, "sec-websocket-accept");
     if (accepts.length !== 1 || accepts[0] !== acceptFor(key)) return "response-accept";
   }
-  const agreed = parseExtensions(headerValue(headers, "sec-websocket-extensions") ?? "");
-  if (agreed === undefined || !confirmExtensions(agreed, extensions)) return "response-extension";
+  const answers = parseExtensions(headerValue(headers, "sec-websocket-extensions") ?? "");
+  const agreed = answers === undefined ? undefined : confirmExtensions(answers, extensions, platform);
+  if (agreed === undefined) return "response-extension";
   const picked = headerValues(headers, "sec-websocket-protocol");
   if (picked.length > 1) return "doubled-header"; // RFC 6455 11.3.4
   const subprotocol = picked[0];

@@ -1,6 +1,7 @@
-import { BytesAssembly } from "../bytes/assembly.js";
+import { BytesAssembly, copyOf } from "../bytes/assembly.js";
 import { checkUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
+import type { MessageCoding, MessageDecoder } from "../coding.js";
 import { BinaryEvent, TextEvent } from "./events.js";
 import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
@@ -28,12 +29,20 @@ export class MessageReader {
   atControl = false;
   /** After `next()` returned undefined: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
-  faultOffset = 0;
+  faultOffset: number | undefined;
+  /** What was agreed for messages with RSV1, and its state where there is one. To be changed only `atRest`. */
+  coding: MessageCoding | undefined;
+  decoder: MessageDecoder | undefined;
+  private readonly maxMessageSize: number;
   private readonly streaming: boolean;
   private readonly decodes: boolean;
   private readonly utf8: Utf8;
   /** The opcode of the message that is not over. */
   private opcode = BINARY;
+  /** Whether it is coded, and, if so, whether there is more to be pulled, and how many bytes were. */
+  private coded = false;
+  private pulling = false;
+  private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
 
@@ -41,6 +50,7 @@ export class MessageReader {
     const { maxMessageSize = Infinity, streaming } = options;
     const longest = streaming ? maxMessageSize : Math.min(maxMessageSize, LONGEST_MESSAGE);
     this.frames = new FrameReader({ ...options, maxMessageSize: longest });
+    this.maxMessageSize = longest;
     this.streaming = streaming;
     this.decodes = options.text === "string";
     this.utf8 = options.utf8 ?? portableUtf8;
@@ -56,7 +66,11 @@ export class MessageReader {
     const { frames } = this;
     this.atControl = false;
     if (this.fault !== undefined) return undefined;
-    while (frames.next()) {
+    if (this.pulling) {
+      const piece = this.pull();
+      if (piece !== undefined) return piece;
+    }
+    while (this.fault === undefined && frames.next()) {
       const { opcode, missing } = frames;
       if (opcode >= CLOSE) {
         this.atControl = true;
@@ -64,15 +78,17 @@ export class MessageReader {
       }
       const final = missing === 0 && frames.fin;
       if (frames.first && opcode !== CONTINUATION) {
+        this.coded = frames.rsv1;
         // Most messages are one frame that lies in one chunk.
-        if (final) {
+        if (final && !this.coded) {
           if (opcode === BINARY) return new BinaryEvent(frames.bytes, frames.start, frames.end, true);
           return this.wholeText();
         }
         this.opcode = opcode;
+        this.pulled = 0;
       }
-      const piece = this.opcode === TEXT ? this.textPiece(final) : this.binaryPiece(final);
-      if (piece !== undefined || this.fault !== undefined) return piece;
+      const piece = this.coded ? this.pull() : this.piece(frames.bytes, frames.start, frames.end, final);
+      if (piece !== undefined) return piece;
     }
     if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
     return undefined;
@@ -86,15 +102,74 @@ export class MessageReader {
     } else if (checkUtf8(0, bytes, start, end) === 0) {
       return new TextEvent(undefined, viewOf(bytes, start, end), true);
     }
-    return this.textPiece(true); // which finds the byte at fault
+    return this.textPiece(bytes, start, end, true); // which finds the byte at fault
+  }
+
+  /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
+  private pull(): TextEvent | BinaryEvent | undefined {
+    const { frames, streaming } = this;
+    const decoder = (this.decoder ??= (this.coding as MessageCoding).createDecoder());
+    if (!this.pulling) {
+      decoder.push(frames.bytes, frames.start, frames.end);
+      this.pulling = true;
+    }
+    do {
+      const left = this.maxMessageSize - this.pulled;
+      const room = Math.min(pulledBytes.length, left + 1); // RFC 6455 10.4: not a byte more than shows it
+      let size = 0;
+      let at = 0;
+      do {
+        size = at;
+        at = decoder.pull(pulledBytes, size, room);
+      } while (at > size && at < room);
+      this.pulling = at === room;
+      if (at > size) size = at;
+      const last = !this.pulling && frames.missing === 0 && frames.fin;
+      if (at < 0 || (last && !decoder.end())) this.fail("bad-coding", undefined);
+      if (size > left) this.fail("message-limit", undefined);
+      const faulty = this.fault !== undefined;
+      if (faulty && !streaming) return undefined;
+      // With streaming, what was right comes first, however the bytes were cut.
+      const piece = this.decoded(Math.min(size, left), last && !faulty);
+      if (piece !== undefined) return piece;
+    } while (this.pulling && this.fault === undefined);
+    return undefined;
+  }
+
+  /** Goes on with the first `size` of the bytes that were pulled. They are overwritten afterwards. */
+  private decoded(size: number, final: boolean): TextEvent | BinaryEvent | undefined {
+    const whole = final && this.pulled === 0;
+    this.pulled += size;
+    if (whole && this.opcode === BINARY) return new BinaryEvent(copyOf(pulledBytes, 0, size), 0, size, true);
+    if (whole && this.decodes) {
+      const text = this.utf8.decode(pulledBytes, 0, size);
+      if (text !== undefined) return new TextEvent(text, undefined, true);
+    }
+    return this.piece(copyOf(pulledBytes, 0, size), 0, size, final);
+  }
+
+  /** Goes on with `bytes[start, end)`, which stay as they are. */
+  private piece(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean,
+  ): TextEvent | BinaryEvent | undefined {
+    return this.opcode === TEXT
+      ? this.textPiece(bytes, start, end, final)
+      : this.binaryPiece(bytes, start, end, final);
   }
 
   /** A binary message that is not over, or not in one piece. */
-  private binaryPiece(final: boolean): BinaryEvent | undefined {
-    const { bytes, start, end } = this.frames;
+  private binaryPiece(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean,
+  ): BinaryEvent | undefined {
     if (this.streaming) return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
     const assembly = (this.bytes ??= new BytesAssembly());
-    assembly.append(bytes, start, end, this.total(assembly.size));
+    assembly.append(bytes, start, end, this.total(assembly.size, end - start));
     if (!final) return undefined;
     this.bytes = undefined;
     const payload = assembly.take();
@@ -102,13 +177,13 @@ export class MessageReader {
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
-  private textPiece(final: boolean): TextEvent | undefined {
-    const { bytes, start, end, offset } = this.frames;
+  private textPiece(bytes: Uint8Array, start: number, end: number, final: boolean): TextEvent | undefined {
     const assembly = (this.text ??= new TextAssembly(this.utf8, this.decodes));
-    let wrong = assembly.append(bytes, start, end, this.total(assembly.size));
+    let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start));
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {
-      this.fail("invalid-utf8", offset + wrong - start); // RFC 6455 8.1
+      // RFC 6455 8.1. A byte that was decoded has no place in the stream.
+      this.fail("invalid-utf8", this.coded ? undefined : this.frames.offset + wrong - start);
       // With streaming, what was right comes first, however the bytes were cut.
       return this.streaming ? this.takeText(assembly, false) : undefined;
     }
@@ -127,14 +202,16 @@ export class MessageReader {
     return payload.length === 0 && !final ? undefined : new TextEvent(undefined, payload, final);
   }
 
-  /** How many bytes a message will have of which `size` are assembled, as far as its frames tell. */
-  private total(size: number): number {
-    const { fin, start, end, missing } = this.frames;
-    return fin ? size + (end - start) + missing : Infinity;
+  /** How many bytes a message will have of which `size` are assembled and so many more are there, as far as its frames tell. */
+  private total(size: number, more: number): number {
+    return this.frames.fin && !this.coded ? size + more + this.frames.missing : Infinity;
   }
 
-  private fail(rule: RuleName, offset: number): void {
+  private fail(rule: RuleName, offset: number | undefined): void {
     this.fault = rule;
     this.faultOffset = offset;
   }
 }
+
+/** What is pulled at once: most messages are over with it. */
+const pulledBytes = /* @__PURE__ */ new Uint8Array(16384);

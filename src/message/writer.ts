@@ -1,6 +1,7 @@
 import { checkUtf8 } from "../bytes/utf8.js";
 import { requireBytes, UsageError } from "../errors.js";
-import { BINARY, CONTINUATION, FIN, TEXT } from "../frame/header.js";
+import type { MessageEncoder } from "../coding.js";
+import { BINARY, CONTINUATION, FIN, RSV1, TEXT } from "../frame/header.js";
 import type { FrameWriter } from "../frame/writer.js";
 import { notUtf8 } from "./text.js";
 
@@ -8,6 +9,8 @@ import { notUtf8 } from "./text.js";
 export interface MessageOwner {
   /** Sees to it that what waits is within limits; else the connection is given up. */
   boundOutput(): void;
+  /** A text in UTF-8, lone surrogates as U+FFFD; only for now. */
+  utf8Of(text: string): Uint8Array;
   messageEnded(): void;
 }
 
@@ -17,7 +20,10 @@ export class MessageWriter {
   /** Undefined once the connection began to close: what is written from then on is not sent. */
   private frames: FrameWriter | undefined;
   private readonly owner: MessageOwner;
-  private opcode: number;
+  /** Where the message is coded. */
+  private readonly encoder: MessageEncoder | undefined;
+  /** The next fragment's first byte, without FIN. */
+  private firstByte: number;
   private ended = false;
   /** A high surrogate that waits for the other half of its pair. */
   private heldSurrogate = "";
@@ -25,11 +31,17 @@ export class MessageWriter {
   private utf8State = 0;
 
   /** @internal */
-  constructor(kind: "text" | "binary", frames: FrameWriter | undefined, owner: MessageOwner) {
+  constructor(
+    kind: "text" | "binary",
+    frames: FrameWriter | undefined,
+    owner: MessageOwner,
+    encoder?: MessageEncoder,
+  ) {
     this.kind = kind;
     this.frames = frames;
     this.owner = owner;
-    this.opcode = kind === "text" ? TEXT : BINARY;
+    this.encoder = encoder;
+    this.firstByte = (kind === "text" ? TEXT : BINARY) | (encoder === undefined ? 0 : RSV1); // RFC 7692 6
   }
 
   /**
@@ -90,7 +102,7 @@ export class MessageWriter {
       this.heldSurrogate = text.slice(-1);
       text = text.slice(0, -1);
     }
-    if (text !== "" || final) this.open()?.writeText(this.nextFirstByte(final), text);
+    if (text !== "" || final) this.writeText(text, final);
   }
 
   private sendBytes(part: Uint8Array, final: boolean): void {
@@ -101,19 +113,32 @@ export class MessageWriter {
       this.utf8State = state;
       if ((part.length > 0 || final) && this.heldSurrogate !== "") this.flushSurrogate();
     }
-    if (part.length > 0 || final) this.open()?.writeBytes(this.nextFirstByte(final), part);
+    if (part.length > 0 || final) this.writeBytes(part, final);
   }
 
   /** Bytes follow: the held surrogate stays alone, and goes as U+FFFD (RFC 6455 8.1). */
   private flushSurrogate(): void {
     const lone = this.heldSurrogate;
     this.heldSurrogate = "";
-    this.open()?.writeText(this.nextFirstByte(false), lone);
+    this.writeText(lone, false);
+  }
+
+  private writeText(text: string, final: boolean): void {
+    if (this.encoder !== undefined) this.writeBytes(this.owner.utf8Of(text), final);
+    else this.open()?.writeText(this.nextFirstByte(final), text);
+  }
+
+  private writeBytes(bytes: Uint8Array, final: boolean): void {
+    const frames = this.open();
+    if (frames === undefined) return;
+    const firstByte = this.nextFirstByte(final);
+    if (this.encoder === undefined) frames.writeBytes(firstByte, bytes);
+    else frames.writeCopy(firstByte, this.encoder.encode(bytes, final));
   }
 
   private nextFirstByte(final: boolean): number {
-    const firstByte = this.opcode | (final ? FIN : 0);
-    this.opcode = CONTINUATION;
+    const firstByte = this.firstByte | (final ? FIN : 0);
+    this.firstByte = CONTINUATION;
     return firstByte;
   }
 }
