@@ -17,6 +17,8 @@ import {
 
 /** A block ends behind so many literals and matches, and those that are being looked at: what comes then may be of another kind. */
 const MOST_SYMBOLS = 16384 - LONGEST_MATCH;
+/** So many bits are mostly less than codes of its own would take with their head: not even tried. */
+const WORTH_OWN_CODES = 800;
 /** The most bytes of a stored block (RFC 1951 3.2.4). */
 const MOST_STORED = 65535;
 
@@ -64,14 +66,16 @@ export class Block {
   write(window: Uint8Array, start: number, end: number): void {
     const { literalFrequencies, distanceFrequencies, extraBits } = this;
     literalFrequencies[END_OF_BLOCK] = 1;
-    literals.fit(literalFrequencies, LONGEST_CODE);
-    distances.fit(distanceFrequencies, LONGEST_CODE);
-    const headBits = planHead();
-    const ownCost =
-      headBits + literals.cost(literalFrequencies) + distances.cost(distanceFrequencies) + extraBits;
     const fixed = (fixedCodes ??= new FixedCodes());
     const fixedCost =
       fixed.literals.cost(literalFrequencies) + fixed.distances.cost(distanceFrequencies) + extraBits;
+    let ownCost = Infinity;
+    if (fixedCost >= WORTH_OWN_CODES) {
+      literals.fit(literalFrequencies, LONGEST_CODE);
+      distances.fit(distanceFrequencies, LONGEST_CODE);
+      ownCost =
+        planHead() + literals.cost(literalFrequencies) + distances.cost(distanceFrequencies) + extraBits;
+    }
     const pieces = Math.ceil((end - start) / MOST_STORED);
     const storedCost = pieces * (4 + 32) + (end - start) * 8; // about half a byte is skipped
     const least = Math.min(ownCost, fixedCost, storedCost);

@@ -2,38 +2,45 @@ import { Block } from "./block.js";
 import type { Deflator } from "./codec.js";
 import { LONGEST_MATCH, SHORTEST_MATCH } from "./symbols.js";
 
-/** How hard matches are looked for, by level: how many places, from what length on a match is good enough to take, or not to look
- *  for a better one at the next byte. */
+/**
+ * How hard matches are looked for: in how many places, from what length on none that is longer, and below what length of the one
+ * found another at the next byte.
+ */
 interface Effort {
   readonly places: number;
   readonly enough: number;
   readonly lazy: number;
 }
 
+/** By level, from 1. */
 const EFFORTS: readonly Effort[] = [
   { places: 4, enough: 8, lazy: 0 },
   { places: 8, enough: 16, lazy: 0 },
   { places: 24, enough: 32, lazy: 0 },
   { places: 16, enough: 16, lazy: 8 },
-  { places: 32, enough: 32, lazy: 16 },
-  { places: 96, enough: 128, lazy: 24 },
-  { places: 192, enough: 192, lazy: 48 },
+  { places: 24, enough: 32, lazy: 16 },
+  { places: 32, enough: 128, lazy: 16 },
+  { places: 128, enough: 192, lazy: 32 },
   { places: 1024, enough: 258, lazy: 128 },
   { places: 4096, enough: 258, lazy: 258 },
 ];
 
-/** Without the end of the message, a match is looked for only where the longest one could be seen, and one at the next byte. */
+/** So much has to be there to look for a match, but at a message's end: the longest one, and one at the next byte. */
 const LOOKAHEAD = LONGEST_MATCH + SHORTEST_MATCH + 1;
 /** A match that is this short and this far costs more than its literals. */
 const FAR = 4096;
 /** The first byte of the window: 0 in the tables means no place. */
 const ORIGIN = 1;
 const SMALLEST_BUFFER = 2048;
-/** A block is written when its bytes leave the buffer: as small as a small window it would be mostly head. */
-const LARGEST_BLOCK_FROM = 8192;
+/** Behind a small window there is room for so much all the same: a block ends where the buffer does, and costs its head. */
+const SMALLEST_ROOM = 8192;
 
 /**
  * Deflate (RFC 1951) in plain TypeScript: matches from hash chains, with a look at the next byte before one is taken (RFC 1951 4).
+ *
+ * It holds a buffer and two tables, 10 KiB from the first byte on, that grow with what has come to at most twice the window (the
+ * window and 8 KiB, where that is more) and four bytes for each of the window's: 192 KiB for 15 bits, 10 KiB for 8. What gathers a
+ * block is lent to it from the first byte of a message until its last one was pulled.
  */
 export class PortableDeflator implements Deflator {
   private readonly effort: Effort;
@@ -176,9 +183,8 @@ export class PortableDeflator implements Deflator {
           if (length >= enough) break;
         }
       }
-      const before = previous[candidate & mask] as number;
-      if (before >= candidate) break; // its entry was overwritten
-      candidate = before;
+      // Only places before this one are noted: the entries of a whole window are there.
+      candidate = previous[candidate & mask] as number;
     }
     return length;
   }
@@ -211,7 +217,7 @@ export class PortableDeflator implements Deflator {
       const reach = Math.max(this.floor, this.position - this.windowSize);
       const keepFrom = block.isEmpty ? reach : Math.min(reach, this.blockStart);
       const wanted = ORIGIN + this.filled - keepFrom + coming;
-      const largest = this.windowSize + Math.max(this.windowSize, LARGEST_BLOCK_FROM);
+      const largest = this.windowSize + Math.max(this.windowSize, SMALLEST_ROOM);
       let size = Math.max(this.buffer.length, SMALLEST_BUFFER);
       while (size < wanted && size < largest) size *= 2;
       size = Math.min(size, largest);
