@@ -561,6 +561,7 @@ export class Connection {
     if (reader.fault !== undefined) return this.fail(reader.fault, reader.faultOffset);
     if (reader.atRest) {
       this.decoder = reader.decoder;
+      reader.decoder = undefined;
       this.settings.readers[this.role] = reader;
       this.reader = undefined;
     }

@@ -58,7 +58,7 @@ export class MessageReader {
 
   /** Whether it stands between two messages, with nothing read of the next. */
   get atRest(): boolean {
-    return this.frames.atRest && this.fault === undefined;
+    return this.frames.atRest && !this.pulling && this.fault === undefined;
   }
 
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
@@ -117,11 +117,11 @@ export class MessageReader {
       const left = this.maxMessageSize - this.pulled;
       const room = Math.min(pulledBytes.length, left + 1); // RFC 6455 10.4: not a byte more than shows it
       let size = 0;
-      let at = 0;
-      do {
+      let at = decoder.pull(pulledBytes, 0, room);
+      while (at > size && at < room) {
         size = at;
         at = decoder.pull(pulledBytes, size, room);
-      } while (at > size && at < room);
+      }
       this.pulling = at === room;
       if (at > size) size = at;
       const last = !this.pulling && frames.missing === 0 && frames.fin;

@@ -8,7 +8,7 @@ import {
   PERMESSAGE_DEFLATE,
   wantedDeflate,
 } from "../../../src/deflate/negotiation.js";
-import type { Extension, ExtensionOffer, ExtensionParameter } from "../../../src/handshake/extensions.js";
+import type { Extension, ExtensionParameter } from "../../../src/handshake/extensions.js";
 import { acceptExtensions, formatExtensions, parseExtensions } from "../../../src/handshake/extensions.js";
 
 /** The parameters behind each offer of `field`, a Sec-WebSocket-Extensions field whose names are left out: "a; b=1, c". */
@@ -223,12 +223,15 @@ describe("a server answers an offer", () => {
     const deflate: Extension = {
       name: PERMESSAGE_DEFLATE,
       offer: () => [],
-      accept: (offer) => acceptDeflate(offer, WIDE)?.answer,
-      confirm: () => false,
+      accept: (offer) => {
+        const accepted = acceptDeflate(offer, WIDE);
+        return accepted && { parameters: accepted.answer };
+      },
+      confirm: () => undefined,
     };
     const answerTo = (field: string): string | undefined => {
-      const agreed: ExtensionOffer[] = acceptExtensions(parseExtensions(field) ?? [], [deflate]);
-      return agreed.length === 0 ? undefined : formatExtensions(agreed);
+      const { extensions } = acceptExtensions(parseExtensions(field) ?? [], [deflate], {});
+      return extensions.length === 0 ? undefined : formatExtensions(extensions);
     };
     const rows: readonly (readonly [field: string, answer: string | undefined])[] = [
       // A wish, and behind it the same without it.

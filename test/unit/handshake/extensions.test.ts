@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import type { Agreement, Extension, ExtensionOffer, ExtensionParameter } from "../../../src/index.js";
+import type {
+  Accepted,
+  Agreement,
+  Extension,
+  ExtensionOffer,
+  ExtensionParameter,
+} from "../../../src/index.js";
 import { ClientConnection, headerValue, ServerConnection } from "../../../src/index.js";
 import { formatExtensions, parseExtensions } from "../../../src/handshake/extensions.js";
 import { parseTokenList } from "../../../src/handshake/tokens.js";
@@ -40,14 +46,14 @@ class MadeUp implements Extension {
     return this.offers;
   }
 
-  accept(offer: Parameters): Parameters | undefined {
+  accept(offer: Parameters): Accepted | undefined {
     this.asked.push(offer);
-    return this.decide(offer);
+    const parameters = this.decide(offer);
+    return parameters && { parameters };
   }
 
-  confirm(answer: Parameters): boolean {
-    this.asked.push(answer);
-    return this.decide(answer) !== undefined;
+  confirm(answer: Parameters): Accepted | undefined {
+    return this.accept(answer);
   }
 }
 
