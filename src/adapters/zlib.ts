@@ -38,6 +38,9 @@ const COPY_LOOP = 64;
 
 const MAX_WINDOW = 1 << 15;
 
+/** More than any count. */
+const UNTOLD = 0xffffffff;
+
 const EMPTY = new Uint8Array(0);
 
 /** Takes what nobody reads. */
@@ -193,24 +196,21 @@ class Native {
     start: number,
     end: number,
   ): boolean {
-    // Node ends the process over a wrong range.
-    if (!(
-      from >= 0 &&
-      from <= to &&
-      to <= input.length &&
-      start >= 0 &&
-      start <= end &&
-      end <= output.length
-    )) {
-      throw new UsageError("bad-argument", "a range of bytes must lie in its array");
-    }
+    // Again, as arrays can be detached: Node ends the process over a wrong range.
+    requireRange(input, from, to);
+    requireRange(output, start, end);
     this.failed = false;
+    this.counts[0] = this.counts[1] = UNTOLD;
     if (this.dialect.countsAtWrite) {
       handle.writeSync(flush, input, from, to - from, output, start, end - start, this.counts);
     } else {
       handle.writeSync(flush, input, from, to - from, output, start, end - start);
     }
-    return !this.failed;
+    if (this.failed) return false;
+    const room = this.counts[0] as number;
+    const unread = this.counts[1] as number;
+    if (room > end - start || unread > to - from) throw new Error("zlib did not tell what it read and wrote");
+    return true;
   }
 }
 
@@ -288,7 +288,7 @@ class ZlibInflator implements Inflator {
   private handle: Handle | undefined;
   private bytes: Uint8Array = EMPTY;
   private position = 0;
-  private end_ = 0;
+  private limit = 0;
   /** The last pull was filled, so that there may be more although all input was read. */
   private filled = false;
   private failed = false;
@@ -302,9 +302,10 @@ class ZlibInflator implements Inflator {
   }
 
   push(bytes: Uint8Array, start: number, end: number): void {
+    requireRange(bytes, start, end);
     this.bytes = bytes;
     this.position = start;
-    this.end_ = end;
+    this.limit = end;
     this.received += end - start;
   }
 
@@ -313,8 +314,8 @@ class ZlibInflator implements Inflator {
     const { native } = this;
     if (this.failed) return -1;
     let at = start;
-    while (at < end && (this.position < this.end_ || this.filled)) {
-      if (!native.write(handle, SYNC_FLUSH, this.bytes, this.position, this.end_, target, at, end)) {
+    while (at < end && (this.position < this.limit || this.filled)) {
+      if (!native.write(handle, SYNC_FLUSH, this.bytes, this.position, this.limit, target, at, end)) {
         this.failed = true;
         return -1;
       }
@@ -322,7 +323,7 @@ class ZlibInflator implements Inflator {
       const unread = native.counts[1] as number;
       this.history.add(target, at, end - room);
       at = end - room;
-      this.position = this.end_ - unread;
+      this.position = this.limit - unread;
       this.filled = room === 0;
       // With room left zlib reads on to the end of its input, or of a final block.
       if (unread > 0 && room > 0 && !this.restart(handle)) {
@@ -330,7 +331,7 @@ class ZlibInflator implements Inflator {
         return -1;
       }
     }
-    if (!this.filled && this.position === this.end_) this.bytes = EMPTY; // not pinned while idle
+    if (!this.filled && this.position === this.limit) this.bytes = EMPTY; // not pinned while idle
     return at;
   }
 
@@ -351,7 +352,7 @@ class ZlibInflator implements Inflator {
     live(this.handle).reset();
     this.history.clear();
     this.bytes = EMPTY;
-    this.position = this.end_ = 0;
+    this.position = this.limit = 0;
     this.filled = this.failed = false;
     this.restarts = this.received = 0;
   }
@@ -403,7 +404,7 @@ class ZlibDeflator implements Deflator {
 
   private bytes: Uint8Array = EMPTY;
   private position = 0;
-  private end = 0;
+  private limit = 0;
   /** What is to be done with the input. `mark`: it is compressed, and the empty stored block is to come. */
   private stage: "idle" | "feed" | "flush" | "mark" = "idle";
   /** zlib holds bytes that came since the last flush. */
@@ -419,9 +420,10 @@ class ZlibDeflator implements Deflator {
   }
 
   push(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    requireRange(bytes, start, end);
     this.bytes = bytes;
     this.position = start;
-    this.end = end;
+    this.limit = end;
     this.stage = last ? "flush" : "feed";
   }
 
@@ -483,7 +485,7 @@ class ZlibDeflator implements Deflator {
       this.spill = output.subarray(0, written);
       return at;
     }
-    const length = this.end - this.position;
+    const length = this.limit - this.position;
     const whole = this.stage === "flush" && !this.begun && end - at >= boundOf(length);
     if (whole && this.handle === undefined && this.age + length <= YOUNG) {
       const handle = this.borrow();
@@ -494,7 +496,7 @@ class ZlibDeflator implements Deflator {
     }
     const flush = this.stage === "feed" ? NO_FLUSH : whole ? SYNC_FLUSH : BLOCK;
     const room = this.run(this.own(), flush, target, at, end);
-    this.position = this.end - (native.counts[1] as number);
+    this.position = this.limit - (native.counts[1] as number);
     this.begun = !whole;
     if (room > 0) this.stage = this.stage === "feed" || whole ? "idle" : "mark";
     return end - room;
@@ -502,7 +504,7 @@ class ZlibDeflator implements Deflator {
 
   /** Returns the room that is left. */
   private run(handle: Handle, flush: number, target: Uint8Array, at: number, end: number): number {
-    if (!this.native.write(handle, flush, this.bytes, this.position, this.end, target, at, end)) {
+    if (!this.native.write(handle, flush, this.bytes, this.position, this.limit, target, at, end)) {
       throw new Error("zlib cannot deflate: no memory");
     }
     return this.native.counts[0] as number;
@@ -545,13 +547,19 @@ class ZlibDeflator implements Deflator {
       grown.set(this.young.subarray(0, this.age));
       this.young = grown;
     }
-    copy(this.bytes, this.position, this.end, this.young, this.age);
+    copy(this.bytes, this.position, this.limit, this.young, this.age);
     this.age = age;
   }
 }
 
 function released(): UsageError {
   return new UsageError("bad-state", "the codec was released");
+}
+
+function requireRange(bytes: Uint8Array, start: number, end: number): void {
+  if (!(start >= 0 && start <= end && end <= bytes.length)) {
+    throw new UsageError("bad-argument", `[${start}, ${end}) must lie within the ${bytes.length} bytes`);
+  }
 }
 
 function live(handle: Handle | undefined): Handle {
@@ -596,6 +604,7 @@ function deflated(deflator: Deflator, bytes: Uint8Array, room: number): Uint8Arr
     const to = Math.min(at + room, output.length);
     at = deflator.pull(output, at, to);
     if (at < to) return output.subarray(0, at - 4);
+    if (at === output.length) throw new Error("zlib deflates to more than there can be");
   }
 }
 
