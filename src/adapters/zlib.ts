@@ -54,6 +54,8 @@ interface Dialect {
   readonly init: string;
   readonly write: string;
   readonly countsAtWrite: boolean;
+  /** A handle that was never closed gives its memory back with the garbage. */
+  readonly collected: boolean;
   initArgs(windowBits: number, level: number, counts: Uint32Array, written: () => void): unknown[];
 }
 
@@ -63,6 +65,7 @@ const DIALECTS: readonly Dialect[] = [
     init: "number number number number counts function undefined",
     write: "number bytes number number bytes number number",
     countsAtWrite: false,
+    collected: true,
     initArgs: (windowBits, level, counts, written) => [
       windowBits,
       level,
@@ -78,6 +81,7 @@ const DIALECTS: readonly Dialect[] = [
     init: "number number number number counts function undefined boolean",
     write: "number bytes number number bytes number number",
     countsAtWrite: false,
+    collected: true,
     initArgs: (windowBits, level, counts, written) => [
       windowBits,
       level,
@@ -94,6 +98,7 @@ const DIALECTS: readonly Dialect[] = [
     init: "number number number number function undefined",
     write: "number bytes number number bytes number number counts",
     countsAtWrite: true,
+    collected: false,
     initArgs: (windowBits, level, _counts, written) => [
       windowBits,
       level,
@@ -155,6 +160,10 @@ class Native {
     this.failed = true;
   };
 
+  private readonly abandoned = new FinalizationRegistry<Handle>((handle) => {
+    handle.close();
+  });
+
   private constructor(Handle: HandleClass, dialect: Dialect) {
     this.Handle = Handle;
     this.dialect = dialect;
@@ -178,11 +187,18 @@ class Native {
     return new Native(Handle, dialect);
   }
 
-  open(mode: number, windowBits: number, level: number): Handle {
+  /** Who has an `owner` is closed with it. */
+  open(mode: number, windowBits: number, level: number, owner?: object): Handle {
     const handle = new this.Handle(mode);
     handle.onerror = this.onerror;
     handle.init(...this.dialect.initArgs(windowBits, level, this.counts, written));
+    if (owner !== undefined && !this.dialect.collected) this.abandoned.register(owner, handle, handle);
     return handle;
+  }
+
+  close(handle: Handle): void {
+    this.abandoned.unregister(handle);
+    handle.close();
   }
 
   /** False where the input is not DEFLATE. */
@@ -207,8 +223,7 @@ class Native {
       handle.writeSync(flush, input, from, to - from, output, start, end - start);
     }
     if (this.failed) return false;
-    const room = this.counts[0] as number;
-    const unread = this.counts[1] as number;
+    const { 0: room = UNTOLD, 1: unread = UNTOLD } = this.counts;
     if (room > end - start || unread > to - from) throw new Error("zlib did not tell what it read and wrote");
     return true;
   }
@@ -298,7 +313,7 @@ class ZlibInflator implements Inflator {
   constructor(native: Native, windowBits: number) {
     this.native = native;
     this.history = new History(1 << windowBits);
-    this.handle = native.open(INFLATE_RAW, windowBits, 0);
+    this.handle = native.open(INFLATE_RAW, windowBits, 0, this);
   }
 
   push(bytes: Uint8Array, start: number, end: number): void {
@@ -358,7 +373,7 @@ class ZlibInflator implements Inflator {
   }
 
   release(): void {
-    this.handle?.close();
+    if (this.handle !== undefined) this.native.close(this.handle);
     this.handle = undefined;
     this.bytes = EMPTY;
   }
@@ -452,7 +467,7 @@ class ZlibDeflator implements Deflator {
   }
 
   release(): void {
-    this.handle?.close();
+    if (this.handle !== undefined) this.native.close(this.handle);
     this.handle = undefined;
     this.forget();
     this.released = true;
@@ -512,7 +527,7 @@ class ZlibDeflator implements Deflator {
 
   private own(): Handle {
     if (this.handle === undefined) {
-      this.handle = this.native.open(DEFLATE_RAW, this.windowBits, this.level);
+      this.handle = this.native.open(DEFLATE_RAW, this.windowBits, this.level, this);
       this.bring(this.handle);
       this.young = EMPTY;
       if (this.shared.user === this) this.shared.user = undefined;

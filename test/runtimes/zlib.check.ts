@@ -7,12 +7,12 @@ const codec = zlibCodec();
 let failures = codec === undefined ? 1 : 0;
 if (codec === undefined) console.log("FAILED: there is no platform codec");
 else {
-  for (const { name, run } of CONTRACT) {
+  for (const check of CONTRACT) {
     try {
-      run(codec);
+      check.run(codec);
     } catch (error) {
       failures++;
-      console.log(`FAILED: ${name}:`, error);
+      console.log(`FAILED: ${check.name}:`, error);
     }
   }
 }
