@@ -297,6 +297,10 @@ const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0xff);
 const FREE_RESTARTS = 64;
 const BYTES_PER_RESTART = 64;
 
+/**
+ * Of a window smaller than 2^15 zlib takes care only where it must look back past what this pull has written. So a peer that breaks the
+ * agreed window may be understood, or not, by how much is pulled at once; nothing but its own message is hurt.
+ */
 class ZlibInflator implements Inflator {
   private readonly native: Native;
   private readonly history: History;

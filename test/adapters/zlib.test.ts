@@ -20,6 +20,23 @@ describe("the contract of a DEFLATE codec", () => {
   });
 });
 
+describe("what a peer sends", () => {
+  it("lets nobody else's code run while it is found to be wrong", async () => {
+    let ran = false;
+    const later = new Promise<void>((done) => {
+      process.nextTick(() => {
+        ran = true;
+        done();
+      });
+    });
+    const inflator = codec.inflator(15);
+    expect(inflate(inflator, Uint8Array.of(7))).toBeUndefined();
+    inflator.release();
+    expect(ran).toBe(false);
+    await later;
+  });
+});
+
 describe("properties", () => {
   const limits = fc.record({
     chunk: fc.integer({ min: 1, max: 3000 }),

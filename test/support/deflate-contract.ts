@@ -363,6 +363,16 @@ export const CONTRACT: readonly Check[] = [
     },
   },
   {
+    name: "final blocks: one without the byte 00 after it leaves the end open (RFC 7692 7.2.3.4)",
+    run(codec) {
+      const inflator = codec.inflator(15);
+      expectThat(inflate(inflator, finalBlock(HELLO)) === undefined, "without");
+      inflator.reset();
+      expectSame(inflate(inflator, concat([finalBlock(HELLO), bytesOf(0)])), HELLO, "with");
+      inflator.release();
+    },
+  },
+  {
     name: "final blocks without end come to an end",
     run(codec) {
       const inflator = codec.inflator(15);
