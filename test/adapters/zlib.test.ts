@@ -20,6 +20,16 @@ describe("the contract of a DEFLATE codec", () => {
   });
 });
 
+describe("what is sent", () => {
+  it("is what RFC 7692 7.2.3.1 and 7.2.3.2 show", () => {
+    const deflator = codec.deflator(15, 6);
+    const hello = new TextEncoder().encode("Hello");
+    expect(deflate(deflator, hello)).toEqual(Uint8Array.of(0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00));
+    expect(deflate(deflator, hello)).toEqual(Uint8Array.of(0xf2, 0x00, 0x11, 0x00, 0x00));
+    deflator.release();
+  });
+});
+
 describe("what a peer sends", () => {
   it("lets nobody else's code run while it is found to be wrong", async () => {
     let ran = false;
