@@ -18,7 +18,7 @@ export interface Platform {
   /** A masking kernel that is faster here than the portable one. */
   readonly mask?: Mask;
   /** A DEFLATE codec that is faster here than the portable one. */
-  readonly deflate?: DeflateCodec;
+  readonly deflate?: DeflateCodec | undefined;
 }
 
 /** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */

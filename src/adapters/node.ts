@@ -21,6 +21,7 @@ import { adapterSettings, Endpoint } from "./endpoint.js";
 import type { Handlers } from "./peer.js";
 import { Peer, reportTo } from "./peer.js";
 import type { Host, Pump, Transport } from "./pump.js";
+import { zlibCodec } from "./zlib.js";
 
 export { HandshakeError } from "./dial.js";
 export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
@@ -65,6 +66,9 @@ export const nodePlatform: Platform = {
       return offset + encoder.encodeInto(text, target.subarray(offset)).written;
     },
     byteLength: (text) => Buffer.byteLength(text),
+  },
+  get deflate() {
+    return zlibCodec(); // found out when it is first needed
   },
 };
 

@@ -20,7 +20,7 @@ export interface DeflateOptions extends DeflateNegotiationOptions {
   readonly threshold?: number | undefined;
   /** So are those that are longer than this: a synchronous codec must not block for long. Default 1 MiB. */
   readonly largest?: number | undefined;
-  /** 1, fastest, to 9, smallest, as zlib counts. Default 6. */
+  /** 1, fastest, to 9, smallest, as zlib counts. Default 5: nearly as small as 6, and faster. */
   readonly level?: number | undefined;
 }
 
@@ -237,7 +237,7 @@ function bytes(name: string, value: number | undefined, byDefault: number): numb
   );
 }
 
-function level(value = 6): number {
+function level(value = 5): number {
   if (Number.isInteger(value) && value >= 1 && value <= 9) return value;
   throw new UsageError("bad-option", `level must be a whole number from 1 to 9, not ${String(value)}`);
 }
