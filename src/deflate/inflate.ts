@@ -102,7 +102,7 @@ export class PortableInflator implements Inflator {
     this.step = "header";
     this.bytes = NO_BYTES;
     this.at = this.stop = this.hold = this.held = this.position = 0;
-    this.final = this.full = false;
+    this.full = false;
   }
 
   release(): void {

@@ -101,12 +101,34 @@ describe("the form of a block is the smallest one (RFC 1951 3.2.3)", () => {
 
   it.each([8, 9, 12, 15])("noise grows by the heads of stored blocks only, %i bits", (windowBits) => {
     for (const size of [1, 10, 100, 5000, 65535, 65536, 400_000]) {
-      const growth = deflate(deflator(windowBits), most.subarray(0, size)).length - size;
-      // A block for each time that the buffer fills, and the empty one at the end.
-      expect(growth).toBeLessThanOrEqual(6 * (2 + Math.ceil(size / 7800)));
+      const message = most.subarray(0, size);
+      for (const steps of [WHOLE, { input: 700, output: 9000 }]) {
+        const packed = deflate(deflator(windowBits), message, steps);
+        // A block for each time that the buffer fills, and the empty one at the end.
+        expect(packed.length - size).toBeLessThanOrEqual(6 * (2 + Math.ceil(size / 7800)));
+        expectBytes(inflateRawSync(packed, syncFlush), message);
+      }
     }
   });
 });
+
+it.each([8, 9, 10, 11, 12, 13, 14, 15])(
+  "matches reach as far as the window and no further: %i bits",
+  (windowBits) => {
+    const size = 1 << windowBits;
+    const sizes = [size - 1, size, size + 1].map((distance) => {
+      const before = noise(distance);
+      const [codec, reader] = [deflator(windowBits), portableDeflate.inflator(windowBits)];
+      const packed = [before, before.subarray(0, 100)].map((message) => {
+        const bytes = deflate(codec, message);
+        expectBytes(inflate(reader, bytes.subarray(0, -4)), message);
+        return bytes;
+      });
+      return packed[1]?.length ?? NaN;
+    });
+    expect(sizes.map((bytes) => bytes < 20)).toEqual([true, true, false]);
+  },
+);
 
 describe("each message ends with an empty stored block (RFC 7692 7.2.1)", () => {
   it.each([
@@ -236,16 +258,18 @@ describe("the memory that it holds", () => {
 
 it("after a reset in the middle of a message, nothing of it is left", () => {
   const codec = deflator();
-  const half = json(30_000, 3);
-  const target = new Uint8Array(10);
-  for (const pulled of [0, 3]) {
-    codec.push(half, 0, half.length, pulled > 0);
-    for (let i = 0; i < pulled; i++) codec.pull(target, 0, target.length);
-    codec.reset();
-    expect(codec.pull(target, 0, 10)).toBe(0);
-    const again = deflate(codec, half.subarray(0, 5000));
-    expectBytes(inflateRawSync(again, syncFlush), half.subarray(0, 5000));
-    codec.reset();
+  const whole = json(200_000, 3);
+  const target = new Uint8Array(100_000);
+  // Bits of a byte that was begun, bytes that were not pulled, input that was not looked at.
+  for (let length = 100; length < whole.length; length += 7001) {
+    for (const most of [10, 100_000]) {
+      codec.push(whole, 0, length, length % 2 === 0);
+      codec.pull(target, 0, most);
+      codec.reset();
+      expect(codec.pull(target, 0, most)).toBe(0);
+      expectBytes(inflateRawSync(deflate(codec, whole.subarray(0, 500)), syncFlush), whole.subarray(0, 500));
+      codec.reset();
+    }
   }
 });
 
