@@ -184,10 +184,14 @@ function zlibOn(
   { init = [new Uint32Array(2), () => undefined, undefined] as unknown[], write = [] as unknown[] } = {},
 ): ZlibModule {
   return {
-    createInflateRaw: (() => ({
-      _handle: new Class(6),
-      close: () => undefined,
-    })) as unknown as ZlibModule["createInflateRaw"],
+    createInflateRaw: (() => {
+      const _handle = new Class(6);
+      // Node ends the process where a handle is collected that was never initialized.
+      if (_handle instanceof RealHandle) {
+        Reflect.apply(realInit, _handle, [15, -1, 8, 0, new Uint32Array(2), () => undefined, undefined]);
+      }
+      return { _handle, close: () => undefined };
+    }) as unknown as ZlibModule["createInflateRaw"],
     deflateRawSync: zlib.deflateRawSync,
     inflateRawSync: ((bytes: Uint8Array, options: { windowBits: number; chunkSize: number }) => {
       const handle = new Class(6);
