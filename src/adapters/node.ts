@@ -27,6 +27,9 @@ export { HandshakeError } from "./dial.js";
 export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
 export type { Handlers, Message } from "./peer.js";
 export { Peer, PeerMessageWriter } from "./peer.js";
+export type { DeflateOptions } from "../deflate/extension.js";
+export { permessageDeflate } from "../deflate/extension.js";
+export type { SendOptions } from "../message/prepared.js";
 export { PreparedMessage } from "../message/prepared.js";
 export { UsageError } from "../errors.js";
 

@@ -4,6 +4,7 @@ import type { Agreement } from "../handshake/extensions.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { HandshakeRequest } from "../handshake/request.js";
 import type { BinaryEvent, TextEvent } from "../message/events.js";
+import type { SendOptions } from "../message/prepared.js";
 import { PreparedMessage } from "../message/prepared.js";
 import type { MessageWriter } from "../message/writer.js";
 import type { Host, Sink, Transport } from "./pump.js";
@@ -118,14 +119,14 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
    * sent: then `drained()` is false.
    * @throws {UsageError} "bad-argument", or "bad-state" inside a fragmented message
    */
-  send(message: string | Uint8Array | PreparedMessage): boolean {
+  send(message: string | Uint8Array | PreparedMessage, options?: SendOptions): boolean {
     const { connection } = this;
     const sent =
       typeof message === "string"
-        ? connection.sendText(message)
+        ? connection.sendText(message, options)
         : message instanceof PreparedMessage
           ? connection.sendPrepared(message)
-          : connection.sendBinary(message);
+          : connection.sendBinary(message, options);
     this.pump.commanded(); // too late, too: what waited may have been too much
     return sent && this.pump.isWritable;
   }
@@ -139,8 +140,8 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   }
 
   /** Begins a message that is sent in fragments: see `Connection.startMessage`. */
-  startMessage(kind: "text" | "binary"): PeerMessageWriter {
-    return new PeerMessageWriter(this.connection.startMessage(kind), this.pump);
+  startMessage(kind: "text" | "binary", options?: SendOptions): PeerMessageWriter {
+    return new PeerMessageWriter(this.connection.startMessage(kind, options), this.pump);
   }
 
   /**
