@@ -25,6 +25,8 @@ export interface Utf8 {
   encodeInto(text: string, target: Uint8Array, offset: number): number;
   /** How many bytes `encodeInto` writes for `text`. */
   byteLength(text: string): number;
+  /** Whether `bytes[start, end)` is UTF-8, where that is faster to tell here than by the portable check. */
+  isValid?(bytes: Uint8Array, start: number, end: number): boolean;
 }
 
 /**
