@@ -15,6 +15,8 @@ export interface Platform {
   readonly utf8?: Utf8;
   /** A masking kernel that is faster here than the portable one. */
   readonly mask?: Mask;
+  /** As `mask`, into another array: faster than to copy first, and mask then. */
+  readonly maskInto?: MaskInto;
 }
 
 /** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */
@@ -34,3 +36,6 @@ export interface Utf8 {
  * the range is XORed with `key >>> 8 * (i % 4)`.
  */
 export type Mask = (bytes: Uint8Array, start: number, end: number, key: number) => void;
+
+/** Writes `source`, masked, into `target` from `offset`; the arrays do not overlap. The key is as in `Mask`. */
+export type MaskInto = (source: Uint8Array, target: Uint8Array, offset: number, key: number) => void;

@@ -27,17 +27,17 @@ interface BufferMethods {
 /** Up to this many code units the portable coder is faster than a call into the engine. */
 const ENCODE_FROM = 17;
 
-/** From this many bytes on it pays to ask first whether all of them are ASCII. */
-const ASK_FROM = 1024;
-
 /** From this many bytes on the platform's check is faster than the portable one. */
 const CHECK_FROM = 48;
 
-/**
- * Up to this many bytes, our decoder is faster for a text that is not mostly ASCII. Before Node 24 the engine's is two to
- * three times slower at any size.
- */
-const DENSE_UP_TO = Number.parseInt(versions.node, 10) < 24 ? Infinity : 32;
+/** Whether the engine's decoder is the slow one of before Node 24. */
+const OLD = Number.parseInt(versions.node, 10) < 24;
+
+/** Up to this many bytes our decoder is faster for a text with much that is not ASCII; the old one is slower at any size. */
+const DENSE_UP_TO = OLD ? Infinity : 32;
+
+/** From this many bytes on it pays to ask first whether all of them are ASCII: elsewhere the decoder does so by itself. */
+const ASK_FROM = "deno" in versions ? 512 : OLD ? 4096 : Infinity;
 
 const UNITS_AT_ONCE = 32768;
 let units: Uint16Array | undefined;

@@ -21,7 +21,7 @@ import type { Handlers } from "./peer.js";
 import { nodeUtf8 } from "./node-utf8.js";
 import { Peer, reportTo } from "./peer.js";
 import type { Host, Pump, Transport } from "./pump.js";
-import { simdMask } from "./simd.js";
+import { simdMask, simdMaskInto } from "./simd.js";
 
 export { HandshakeError } from "./dial.js";
 export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
@@ -49,6 +49,7 @@ export const nodePlatform: Platform = {
   clock: () => performance.now(),
   utf8: nodeUtf8,
   mask: simdMask,
+  maskInto: simdMaskInto,
 };
 
 /** The longest delay that Node's timers know; a longer one would fire at once. */

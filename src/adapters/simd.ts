@@ -1,5 +1,5 @@
-import { mask } from "../frame/masking.js";
-import type { Mask } from "../platform.js";
+import { mask, maskInto } from "../frame/masking.js";
+import type { Mask, MaskInto } from "../platform.js";
 
 // Masking (RFC 6455 5.3) sixteen bytes at a time. A WebAssembly instance reaches its own memory only, so payloads are
 // copied in and out block by block; from SIMD_FROM bytes on that is faster than JavaScript.
@@ -13,7 +13,7 @@ declare const WebAssembly:
   | undefined;
 
 /** Below this many bytes the copies cost more than they save. */
-const SIMD_FROM = 512;
+const SIMD_FROM = 384;
 
 /** What is copied at once: both copies of it stay in the processor's nearest cache. */
 const BLOCK_SIZE = 16384;
@@ -22,6 +22,8 @@ interface Kernel {
   readonly memory: Uint8Array;
   /** The first `BLOCK_SIZE` bytes of it. */
   readonly block: Uint8Array;
+  /** The beginning of it that was copied out last: frames of one length make no views. */
+  last: Uint8Array;
   /** XORs the memory's first `length` bytes, rounded up to whole steps. */
   readonly run: (length: number, key: number) => void;
 }
@@ -31,22 +33,39 @@ let kernel: Kernel | "none" | undefined;
 
 /** A masking kernel on WebAssembly SIMD, and the portable one for small payloads and where there is no such thing. */
 export const simdMask: Mask = (bytes, start, end, key) => {
-  if (end - start < SIMD_FROM || (kernel ??= build()) === "none") {
-    mask(bytes, start, end, key);
-    return;
-  }
+  if (end - start < SIMD_FROM || (kernel ??= build()) === "none") mask(bytes, start, end, key);
+  else maskBlocks(kernel, bytes, start, end, bytes, start, key);
+};
+
+/** The same from one array into another. */
+export const simdMaskInto: MaskInto = (source, target, offset, key) => {
+  const { length } = source;
+  if (length < SIMD_FROM || (kernel ??= build()) === "none") maskInto(source, target, offset, key);
+  else maskBlocks(kernel, source, 0, length, target, offset, key);
+};
+
+function maskBlocks(
+  kernel: Kernel,
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  offset: number,
+  key: number,
+): void {
   const { memory, block, run } = kernel;
-  for (; end - start >= BLOCK_SIZE; start += BLOCK_SIZE) {
-    block.set(bytes.subarray(start, start + BLOCK_SIZE));
+  for (; end - start >= BLOCK_SIZE; start += BLOCK_SIZE, offset += BLOCK_SIZE) {
+    block.set(source.subarray(start, start + BLOCK_SIZE));
     run(BLOCK_SIZE, key);
-    bytes.set(block, start);
+    target.set(block, offset);
   }
   const rest = end - start;
   if (rest === 0) return;
-  memory.set(bytes.subarray(start, end));
+  memory.set(rest === source.length ? source : source.subarray(start, end));
   run(rest, key);
-  bytes.set(memory.subarray(0, rest), start);
-};
+  if (kernel.last.length !== rest) kernel.last = memory.subarray(0, rest);
+  target.set(kernel.last, offset);
+}
 
 function build(): Kernel | "none" {
   if (typeof WebAssembly === "undefined") return "none";
@@ -57,7 +76,8 @@ function build(): Kernel | "none" {
       readonly mask: Kernel["run"];
     };
     const bytes = new Uint8Array(memory.buffer);
-    return { memory: bytes, block: bytes.subarray(0, BLOCK_SIZE), run };
+    const block = bytes.subarray(0, BLOCK_SIZE);
+    return { memory: bytes, block, last: block, run };
   } catch {
     return "none"; // no SIMD, no room, or a policy that forbids compiling: a browser page's, a worker host's
   }

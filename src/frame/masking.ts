@@ -2,6 +2,8 @@
 
 /** Below this many bytes a loop over bytes is the fastest. */
 const WORDS_FROM = 16;
+/** Below this many bytes a loop is faster than `set`. */
+const SET_FROM = 32;
 /** From this many bytes on, a view of words is made where there is none yet: it is cheaper than the loop over bytes. */
 const VIEW_FROM = 128;
 /** From this many bytes on, a view of exactly the words to mask pays: engines leave out more checks. */
@@ -49,6 +51,20 @@ export function mask(bytes: Uint8Array, start: number, end: number, key: number)
       recentWords = NO_WORDS;
     }
     maskBytes(bytes, start, end, key);
+  }
+}
+
+/** The portable kernel from one array into another: writes `source`, masked with `key`, into `target` from `offset`. */
+export function maskInto(source: Uint8Array, target: Uint8Array, offset: number, key: number): void {
+  const { length } = source;
+  if (length >= SET_FROM) {
+    target.set(source, offset);
+    mask(target, offset, offset + length, key);
+    return;
+  }
+  for (let i = 0; i < length; i++) {
+    target[offset + i] = (source[i] as number) ^ key;
+    key = (key >>> 8) | (key << 24);
   }
 }
 
