@@ -13,7 +13,7 @@ export interface FrameWriterOptions {
   readonly utf8?: Utf8 | undefined;
   /** Default: the portable kernel. */
   readonly mask?: Mask | undefined;
-  /** Default: the portable kernel. */
+  /** Default: the portable kernel; where `mask` is given, a copy and `mask`. */
   readonly maskInto?: MaskInto | undefined;
   /** Where the frames go. Default: an output of its own, which `take` empties. */
   readonly output?: Output;
@@ -31,14 +31,14 @@ export class FrameWriter {
   private readonly random: (() => number) | undefined;
   private readonly utf8: Utf8;
   private readonly applyMask: Mask;
-  private readonly applyMaskInto: MaskInto;
+  private readonly applyMaskInto: MaskInto | undefined;
 
   constructor(options: FrameWriterOptions = {}) {
     this.output = options.output ?? new Output();
     this.random = options.random;
     this.utf8 = options.utf8 ?? portableUtf8;
     this.applyMask = options.mask ?? mask;
-    this.applyMaskInto = options.maskInto ?? maskInto;
+    this.applyMaskInto = options.maskInto ?? (options.mask === undefined ? maskInto : undefined);
   }
 
   /**
@@ -59,8 +59,12 @@ export class FrameWriter {
     const target = output.target;
     const key = random === undefined ? undefined : random() | 0;
     const start = writeHeader(target, offset, firstByte, length, key);
-    if (key === undefined) target.set(payload, start);
-    else this.applyMaskInto(payload, target, start, key);
+    if (key !== undefined && this.applyMaskInto !== undefined) {
+      this.applyMaskInto(payload, target, start, key);
+    } else {
+      target.set(payload, start);
+      if (key !== undefined) this.applyMask(target, start, start + length, key);
+    }
     output.commit(start + length - offset);
   }
 
