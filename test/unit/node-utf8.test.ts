@@ -67,7 +67,7 @@ describe.each([
     }
   }
 
-  it.each(VALID)("is: %s", (name, hex) => {
+  it.each(VALID)("is: %s", (_name, hex) => {
     for (const around of [
       "",
       "a".repeat(20),
@@ -82,7 +82,7 @@ describe.each([
     expect(decode(fromHex(hex), 0, hex.length / 2)).toBe(reference(fromHex(hex)));
   });
 
-  it.each(INVALID)("is not: %s", (name, hex) => {
+  it.each(INVALID)("is not: %s", (_name, hex) => {
     for (const around of [
       "",
       "a".repeat(20),
