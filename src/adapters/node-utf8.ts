@@ -1,14 +1,7 @@
 import { Buffer, isAscii, isUtf8 } from "node:buffer";
 import { versions } from "node:process";
 
-import {
-  checkUtf8,
-  codePointSeam,
-  decodeShortAscii,
-  decodeUnits,
-  portableUtf8,
-  SHORT,
-} from "../bytes/utf8.js";
+import { checkUtf8, codePointSeam, decodeShortAscii, decodeUnits, portableUtf8 } from "../bytes/utf8.js";
 import type { Utf8 } from "../platform.js";
 
 // UTF-8 by what `node:buffer` has, which Bun and Deno have, too: the fastest there was for each size and script, measured on
@@ -24,8 +17,8 @@ interface BufferMethods {
   readonly utf8Write: (this: Uint8Array, text: string, offset: number) => number;
 }
 
-/** Up to this many code units the portable coder is faster than a call into the engine. */
-const ENCODE_FROM = 17;
+/** Up to this many bytes of ASCII are decoded letter by letter faster than by a call into the engine. */
+const SHORT = 8;
 
 /** From this many bytes on the platform's check is faster than the portable one. */
 const CHECK_FROM = 48;
@@ -38,6 +31,9 @@ const DENSE_UP_TO = OLD ? Infinity : 32;
 
 /** From this many bytes on it pays to ask first whether all of them are ASCII: elsewhere the decoder does so by itself. */
 const ASK_FROM = "deno" in versions ? 512 : OLD ? 4096 : Infinity;
+
+/** From this many code units on the engine's encoder is faster than the portable one. */
+const ENCODE_FROM = "deno" in versions ? 64 : 13;
 
 const UNITS_AT_ONCE = 32768;
 let units: Uint16Array | undefined;

@@ -13,7 +13,7 @@ declare const WebAssembly:
   | undefined;
 
 /** Below this many bytes the copies cost more than they save. */
-const SIMD_FROM = 384;
+const SIMD_FROM = 640;
 
 /** What is copied at once: both copies of it stay in the processor's nearest cache. */
 const BLOCK_SIZE = 16384;

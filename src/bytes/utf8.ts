@@ -201,10 +201,10 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
 /** Stands for the byte that a cut code point lacks. */
 const NO_CONTINUATION = 0x40;
 
-/** Up to this many bytes `decodeShortAscii` decodes. */
-export const SHORT = 16;
+/** Up to this many bytes may be ASCII that is decoded without the detour over code units. */
+const SHORT = 16;
 
-/** Decodes `bytes[start, end)`, at most `SHORT` bytes; undefined where they are not all ASCII. */
+/** Decodes `bytes[start, end)`, at most sixteen bytes; undefined where they are not all ASCII. */
 export function decodeShortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
   if (end - start <= 8) return decodeEight(bytes, start, end);
   const head = decodeEight(bytes, start, start + 8);

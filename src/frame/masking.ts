@@ -1,7 +1,7 @@
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
 
 /** Below this many bytes a loop over bytes is the fastest. */
-const WORDS_FROM = 16;
+const WORDS_FROM = 32;
 /** Below this many bytes a loop is faster than `set`. */
 const SET_FROM = 32;
 /** From this many bytes on, a view of words is made where there is none yet: it is cheaper than the loop over bytes. */

@@ -20,7 +20,7 @@ function viewOf(length: number, offset: number): Uint8Array {
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /** The sizes around which the kernels change their ways. */
-const EDGES = [16, 32, 128, 384, 1024, 16384, 32768, 65536].flatMap((size) => [size - 1, size, size + 1]);
+const EDGES = [32, 128, 640, 1024, 16384, 32768, 65536].flatMap((size) => [size - 1, size, size + 1]);
 
 const KEYS = [0x3d21fa37, 0x80000001 | 0, -1, 0, 0x000000ff, 0xff000000 | 0, 0xdeadbeef];
 
