@@ -33,7 +33,7 @@ const DENSE_UP_TO = OLD ? Infinity : 32;
 const ASK_FROM = "deno" in versions ? 512 : OLD ? 4096 : Infinity;
 
 /** From this many code units on the engine's encoder is faster than the portable one. */
-const ENCODE_FROM = "deno" in versions ? 64 : 13;
+const ENCODE_FROM = "deno" in versions ? 64 : OLD ? 20 : 13;
 
 const UNITS_AT_ONCE = 32768;
 let units: Uint16Array | undefined;
