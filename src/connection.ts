@@ -669,11 +669,12 @@ export class Connection {
   }
 
   private createWriter(): FrameWriter {
-    const { random, utf8, mask } = this.settings.platform;
+    const { random, utf8, mask, maskInto } = this.settings.platform;
     return new FrameWriter({
       random: this.role === "client" ? random : undefined,
       utf8,
       mask,
+      maskInto,
       output: this.output,
     });
   }

@@ -19,6 +19,8 @@ export interface Platform {
   readonly mask?: Mask;
   /** A DEFLATE codec that is faster here than the portable one. */
   readonly deflate?: DeflateCodec | undefined;
+  /** As `mask`, into another array: faster than to copy first, and mask then. */
+  readonly maskInto?: MaskInto;
 }
 
 /** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */
@@ -29,6 +31,8 @@ export interface Utf8 {
   encodeInto(text: string, target: Uint8Array, offset: number): number;
   /** How many bytes `encodeInto` writes for `text`. */
   byteLength(text: string): number;
+  /** Whether `bytes[start, end)` is UTF-8, where that is faster to tell here than by the portable check. */
+  isValid?(bytes: Uint8Array, start: number, end: number): boolean;
 }
 
 /**
@@ -36,3 +40,6 @@ export interface Utf8 {
  * the range is XORed with `key >>> 8 * (i % 4)`.
  */
 export type Mask = (bytes: Uint8Array, start: number, end: number, key: number) => void;
+
+/** Writes `source`, masked, into `target` from `offset`; the arrays do not overlap. The key is as in `Mask`. */
+export type MaskInto = (source: Uint8Array, target: Uint8Array, offset: number, key: number) => void;

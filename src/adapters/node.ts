@@ -5,7 +5,6 @@ import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 
-import { portableUtf8 } from "../bytes/utf8.js";
 import type { ClientRequest } from "../client.js";
 import { ClientConnection } from "../client.js";
 import type { Connection } from "../connection.js";
@@ -19,8 +18,10 @@ import { dial, HandshakeError } from "./dial.js";
 import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
 import { adapterSettings, Endpoint } from "./endpoint.js";
 import type { Handlers } from "./peer.js";
+import { nodeUtf8 } from "./node-utf8.js";
 import { Peer, reportTo } from "./peer.js";
 import type { Host, Pump, Transport } from "./pump.js";
+import { simdMask, simdMaskInto } from "./simd.js";
 import { zlibCodec } from "./zlib.js";
 
 export { HandshakeError } from "./dial.js";
@@ -38,12 +39,7 @@ const POOL_SIZE = 2048;
 const pool = new Int32Array(POOL_SIZE);
 let drawn = POOL_SIZE;
 
-/** Below this many bytes or code units the portable coding is faster than a call into the engine. */
-const NATIVE_FROM = 64;
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
-
-/** What Node gives a connection: entropy, time, and UTF-8 coding. Bun and Deno have all of it, too. */
+/** What Node gives a connection: entropy, time, UTF-8 coding, and WebAssembly to mask with. Bun and Deno have all of it, too. */
 export const nodePlatform: Platform = {
   random() {
     if (drawn === POOL_SIZE) {
@@ -55,21 +51,9 @@ export const nodePlatform: Platform = {
     return word;
   },
   clock: () => performance.now(),
-  utf8: {
-    decode(bytes, start, end) {
-      if (end - start < NATIVE_FROM) return portableUtf8.decode(bytes, start, end);
-      try {
-        return decoder.decode(bytes.subarray(start, end));
-      } catch {
-        return undefined; // not UTF-8
-      }
-    },
-    encodeInto(text, target, offset) {
-      if (text.length < NATIVE_FROM) return portableUtf8.encodeInto(text, target, offset);
-      return offset + encoder.encodeInto(text, target.subarray(offset)).written;
-    },
-    byteLength: (text) => Buffer.byteLength(text),
-  },
+  utf8: nodeUtf8,
+  mask: simdMask,
+  maskInto: simdMaskInto,
   get deflate() {
     return zlibCodec(); // found out when it is first needed
   },

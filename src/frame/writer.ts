@@ -1,9 +1,9 @@
 import { Output } from "../bytes/output.js";
 import { portableUtf8 } from "../bytes/utf8.js";
 import { requireBytes, requireString } from "../errors.js";
-import type { Mask, Utf8 } from "../platform.js";
+import type { Mask, MaskInto, Utf8 } from "../platform.js";
 import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
-import { mask } from "./masking.js";
+import { mask, maskInto } from "./masking.js";
 
 /** Whose frames to write, and where to. */
 export interface FrameWriterOptions {
@@ -13,6 +13,8 @@ export interface FrameWriterOptions {
   readonly utf8?: Utf8 | undefined;
   /** Default: the portable kernel. */
   readonly mask?: Mask | undefined;
+  /** Default: the portable kernel; where `mask` is given, a copy and `mask`. */
+  readonly maskInto?: MaskInto | undefined;
   /** Where the frames go. Default: an output of its own, which `take` empties. */
   readonly output?: Output;
 }
@@ -29,12 +31,14 @@ export class FrameWriter {
   private readonly random: (() => number) | undefined;
   private readonly utf8: Utf8;
   private readonly applyMask: Mask;
+  private readonly applyMaskInto: MaskInto | undefined;
 
   constructor(options: FrameWriterOptions = {}) {
     this.output = options.output ?? new Output();
     this.random = options.random;
     this.utf8 = options.utf8 ?? portableUtf8;
     this.applyMask = options.mask ?? mask;
+    this.applyMaskInto = options.maskInto ?? (options.mask === undefined ? maskInto : undefined);
   }
 
   /**
@@ -61,8 +65,12 @@ export class FrameWriter {
     const target = output.target;
     const key = random === undefined ? undefined : random() | 0;
     const start = writeHeader(target, offset, firstByte, length, key);
-    target.set(payload, start);
-    if (key !== undefined) this.applyMask(target, start, start + length, key);
+    if (key !== undefined && this.applyMaskInto !== undefined) {
+      this.applyMaskInto(payload, target, start, key);
+    } else {
+      target.set(payload, start);
+      if (key !== undefined) this.applyMask(target, start, start + length, key);
+    }
     output.commit(start + length - offset);
   }
 

@@ -29,7 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ];
 
 /** The only files that know a runtime; the other adapters' files are shared by all of them. */
-const KNOW_A_RUNTIME: readonly string[] = ["adapters/node.ts", "adapters/zlib.ts"];
+const KNOW_A_RUNTIME: readonly string[] = ["adapters/node-utf8.ts", "adapters/node.ts", "adapters/zlib.ts"];
 
 interface SourceFile {
   readonly name: string;
