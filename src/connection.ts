@@ -261,7 +261,7 @@ export class Connection {
    * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" before `open` and inside a fragmented message
    */
   sendText(text: string | Uint8Array, options?: SendOptions): boolean {
-    if (typeof text !== "string") requireUtf8(text);
+    if (typeof text !== "string") requireUtf8(text, this.settings.platform.utf8 ?? portableUtf8);
     if (!this.maySend()) return false;
     if (this.coding !== undefined && options?.compress !== false) {
       this.writeCoded(TEXT, typeof text === "string" ? this.utf8Of(text) : text, this.coding, options);
@@ -587,6 +587,7 @@ export class Connection {
       maxFrameSize: limits.frame,
       maxMessageSize: limits.message,
       mask: platform.mask,
+      maskInto: platform.maskInto,
       utf8: platform.utf8,
       streaming,
       text,

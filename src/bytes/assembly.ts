@@ -1,3 +1,4 @@
+import type { MaskInto } from "../platform.js";
 import { viewOf } from "./view.js";
 
 /**
@@ -8,18 +9,25 @@ export class BytesAssembly {
   /** How many bytes are gathered. */
   size = 0;
   /** What is closed, in order; behind it the copies in `tail[0, tailSize)`. */
-  private parts: Uint8Array[] | undefined;
+  private parts: Part[] | undefined;
   private tail: Uint8Array = NO_BYTES;
   private tailSize = 0;
+  private readonly maskInto: MaskInto | undefined;
+
+  /** With `maskInto` pieces may come masked. */
+  constructor(maskInto?: MaskInto) {
+    this.maskInto = maskInto;
+  }
 
   /**
-   * Adds `bytes[start, end)`, which must not change any more. No more than `total` bytes will there be (Infinity: not known).
+   * Adds `bytes[start, end)`, masked with `key` where that is not 0; they must not change any more. No more than `total` bytes
+   * will there be (Infinity: not known).
    */
-  append(bytes: Uint8Array, start: number, end: number, total: number): void {
+  append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
     if (count >= HOLD_FROM && count * 2 >= bytes.buffer.byteLength) {
       this.closeTail();
-      (this.parts ??= []).push(viewOf(bytes, start, end));
+      (this.parts ??= []).push({ bytes: viewOf(bytes, start, end), key });
       this.size += count;
       return;
     }
@@ -30,9 +38,12 @@ export class BytesAssembly {
     }
     if (count < COPY_BY_HAND) {
       const { tail } = this;
-      for (let from = start, to = this.tailSize; from < end; from++, to++) tail[to] = bytes[from] as number;
+      for (let from = start, to = this.tailSize; from < end; from++, to++) {
+        tail[to] = (bytes[from] as number) ^ key;
+        key = (key >>> 8) | (key << 24);
+      }
     } else {
-      this.tail.set(viewOf(bytes, start, end), this.tailSize);
+      this.copy({ bytes: viewOf(bytes, start, end), key }, this.tail, this.tailSize);
     }
     this.tailSize += count;
     this.size += count;
@@ -41,31 +52,51 @@ export class BytesAssembly {
   /** Hands over what was gathered, in one piece, and begins anew. */
   take(): Uint8Array {
     const { size, parts, tail } = this;
-    let whole: Uint8Array;
-    if (parts === undefined) {
-      whole = size === tail.length ? tail : viewOf(tail, 0, size);
-    } else {
-      this.closeTail();
-      whole = carve(size);
-      let at = 0;
-      for (const part of parts) {
-        whole.set(part, at);
-        at += part.length;
-      }
+    if (parts !== undefined) {
+      const whole = carve(size);
+      this.takeInto(whole);
+      return whole;
     }
+    this.begin();
+    return size === tail.length ? tail : viewOf(tail, 0, size);
+  }
+
+  /** Copies what was gathered to the begin of `target`, which has room for it, and begins anew. */
+  takeInto(target: Uint8Array): void {
+    this.closeTail();
+    let at = 0;
+    for (const part of this.parts ?? []) {
+      this.copy(part, target, at);
+      at += part.bytes.length;
+    }
+    this.begin();
+  }
+
+  private begin(): void {
     this.parts = undefined;
     this.tail = NO_BYTES;
     this.size = this.tailSize = 0;
-    return whole;
   }
 
   private closeTail(): void {
     if (this.tailSize === 0) return;
     const { tail, tailSize } = this;
-    (this.parts ??= []).push(tailSize === tail.length ? tail : viewOf(tail, 0, tailSize));
+    const bytes = tailSize === tail.length ? tail : viewOf(tail, 0, tailSize);
+    (this.parts ??= []).push({ bytes, key: 0 });
     this.tail = NO_BYTES;
     this.tailSize = 0;
   }
+
+  private copy({ bytes, key }: Part, target: Uint8Array, at: number): void {
+    if (key === 0 || this.maskInto === undefined) target.set(bytes, at);
+    else this.maskInto(bytes, target, at, key);
+  }
+}
+
+/** A piece, and what it is masked with. */
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly key: number;
 }
 
 const NO_BYTES = new Uint8Array(0);

@@ -63,9 +63,6 @@ export class Output {
   /** Queues `bytes` themselves: they must not change until they are written. */
   pass(bytes: Uint8Array): void {
     this.closeRun();
-    this.target = NO_BYTES;
-    this.ownsTarget = false;
-    this.start = this.end = 0;
     (this.chunks ??= []).push(bytes);
     this.size += bytes.length;
   }
@@ -117,6 +114,6 @@ const NO_BYTES = new Uint8Array(0);
 /** The least room that is made for one connection alone. */
 const OWN_ROOM = 4096;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
-const SLAB_SIZE = 16384;
+const SLAB_SIZE = 32768;
 let slab = new Uint8Array(0);
 let slabUsed = 0;

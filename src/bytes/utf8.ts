@@ -64,6 +64,16 @@ const STATE_AFTER: Int32Array = /* @__PURE__ */ Int32Array.from({ length: 0x80 }
   return 3 | (lowest << 8) | (highest << 16);
 });
 
+/** Whether `bytes[start, end)` is UTF-8, by the platform's check where that pays. */
+export function isUtf8(utf8: Utf8, bytes: Uint8Array, start: number, end: number): boolean {
+  if (utf8.isValid !== undefined && end - start >= CHECK_NATIVELY_FROM)
+    return utf8.isValid(bytes, start, end);
+  return checkUtf8(0, bytes, start, end) === 0;
+}
+
+/** From this many bytes on, a call of the platform's check pays. */
+const CHECK_NATIVELY_FROM = 64;
+
 /** Where in `bytes[start, end)` the code point begins that `end` cuts; `end` where it cuts none. */
 export function codePointSeam(bytes: Uint8Array, start: number, end: number): number {
   // Only the last three bytes can begin a code point that is not over.

@@ -1,3 +1,5 @@
+import type { Mask, MaskInto } from "../platform.js";
+
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
 
 /** Below this many bytes a loop over bytes is the fastest. */
@@ -66,6 +68,20 @@ export function maskInto(source: Uint8Array, target: Uint8Array, offset: number,
     target[offset + i] = (source[i] as number) ^ key;
     key = (key >>> 8) | (key << 24);
   }
+}
+
+/** The kernel that masks into another array, of a platform or the portable one. */
+export function maskIntoOf(kernels: {
+  readonly mask?: Mask | undefined;
+  readonly maskInto?: MaskInto | undefined;
+}): MaskInto {
+  const { mask: inPlace, maskInto: direct } = kernels;
+  if (direct !== undefined) return direct;
+  if (inPlace === undefined) return maskInto;
+  return (source, target, offset, key) => {
+    target.set(source, offset);
+    inPlace(target, offset, offset + source.length, key);
+  };
 }
 
 /** Masks over `words`, which begin at `bytes[base]`, and what they do not cover byte by byte. */

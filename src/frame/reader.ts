@@ -28,6 +28,11 @@ export interface FrameReaderOptions {
   readonly maxMessageSize?: number;
   /** The masking kernel. Default: the portable one. */
   readonly mask?: Mask | undefined;
+  /**
+   * Whether the pieces of data frames may be left masked, with `key`, for who copies them anyhow and can unmask them on the way.
+   * Default false.
+   */
+  readonly leavesMasked?: boolean;
   /** Where the bytes come from. Default: an input of its own, which `receive` fills. */
   readonly input?: Input;
 }
@@ -48,10 +53,12 @@ export class FrameReader {
   /** How many bytes of that are to come after the piece. */
   missing = 0;
 
-  /** The piece, unmasked: `bytes[start, end)`. */
+  /** The piece: `bytes[start, end)`. */
   bytes: Uint8Array = NO_BYTES;
   start = 0;
   end = 0;
+  /** The masking key that it is still masked with, its first byte lowest; 0: it is not. Only with `leavesMasked`. */
+  key = 0;
   /** Whether the frame begins with this piece. */
   first = true;
 
@@ -69,13 +76,15 @@ export class FrameReader {
   /** Coded, a message may be longer than it is: DEFLATE has stored blocks, and empty ones. */
   private readonly maxCodedSize: number;
   private readonly applyMask: Mask;
+  private readonly leavesMasked: boolean;
   /** Which of the tables of first bytes holds: INSIDE_MESSAGE | RSV1_ALLOWED. */
   private table: number;
   /** Whether the message that is being read had RSV1 set on its first frame. */
   private coded = false;
   /** The payload of the message's frames so far, in bytes. */
   private messageSize = 0;
-  private key = 0;
+  /** The masking key of what is to come of the frame. */
+  private frameKey = 0;
   /** A header that a chunk's end has cut: its bytes so far. */
   private header: Uint8Array | undefined;
   private headerSize = 0;
@@ -90,6 +99,7 @@ export class FrameReader {
     this.maxMessageSize = options.maxMessageSize ?? Infinity;
     this.maxCodedSize = Math.ceil(this.maxMessageSize * (1 + 1 / 64)) + 1024;
     this.applyMask = options.mask ?? mask;
+    this.leavesMasked = options.leavesMasked ?? false;
     this.table = options.rsv1 === true ? RSV1_ALLOWED : 0;
   }
 
@@ -160,11 +170,18 @@ export class FrameReader {
         this.bytes = bytes;
         this.start = start;
         this.end = input.position = start + length;
+        this.key = 0;
         if (shortHeaderSize > 2) this.applyMask(bytes, start, start + length, readKey(bytes, position + 2));
         return true;
       }
     }
     return this.nextOfAnyKind();
+  }
+
+  /** Unmasks the piece where it lies, if it is masked still. */
+  unmask(): void {
+    if (this.key !== 0) this.applyMask(this.bytes, this.start, this.end, this.key);
+    this.key = 0;
   }
 
   /** `next` for all that is not so simple. */
@@ -252,7 +269,7 @@ export class FrameReader {
     }
     if (this.maskBit !== 0) {
       if (at + size + 4 > end) return 0;
-      this.key = readKey(bytes, at + size);
+      this.frameKey = readKey(bytes, at + size);
       size += 4;
     }
     if (opcode < CLOSE) {
@@ -272,7 +289,8 @@ export class FrameReader {
       this.bytes = input.bytes;
       this.start = input.position;
       this.end = input.position += length;
-      if (this.maskBit !== 0) this.applyMask(this.bytes, this.start, this.end, this.key);
+      this.key = this.frameKey;
+      if (this.opcode >= CLOSE || !this.leavesMasked) this.unmask();
       return true;
     }
     this.missing = length;
@@ -289,10 +307,9 @@ export class FrameReader {
     this.start = input.position;
     this.end = input.position += count;
     this.missing -= count;
-    if (this.maskBit !== 0) {
-      this.applyMask(this.bytes, this.start, this.end, this.key);
-      this.key = rotateKey(this.key, count);
-    }
+    this.key = this.frameKey;
+    this.frameKey = rotateKey(this.frameKey, count);
+    if (!this.leavesMasked) this.unmask();
     return true;
   }
 
@@ -312,7 +329,8 @@ export class FrameReader {
     this.start = 0;
     this.end = this.length;
     this.first = true;
-    if (this.maskBit !== 0) this.applyMask(payload, 0, this.length, this.key);
+    this.key = this.frameKey;
+    this.unmask();
     return true;
   }
 

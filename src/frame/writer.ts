@@ -3,7 +3,7 @@ import { portableUtf8 } from "../bytes/utf8.js";
 import { requireBytes, requireString } from "../errors.js";
 import type { Mask, MaskInto, Utf8 } from "../platform.js";
 import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
-import { mask, maskInto } from "./masking.js";
+import { mask, maskIntoOf } from "./masking.js";
 
 /** Whose frames to write, and where to. */
 export interface FrameWriterOptions {
@@ -31,14 +31,14 @@ export class FrameWriter {
   private readonly random: (() => number) | undefined;
   private readonly utf8: Utf8;
   private readonly applyMask: Mask;
-  private readonly applyMaskInto: MaskInto | undefined;
+  private readonly applyMaskInto: MaskInto;
 
   constructor(options: FrameWriterOptions = {}) {
     this.output = options.output ?? new Output();
     this.random = options.random;
     this.utf8 = options.utf8 ?? portableUtf8;
     this.applyMask = options.mask ?? mask;
-    this.applyMaskInto = options.maskInto ?? (options.mask === undefined ? maskInto : undefined);
+    this.applyMaskInto = maskIntoOf(options);
   }
 
   /**
@@ -65,12 +65,8 @@ export class FrameWriter {
     const target = output.target;
     const key = random === undefined ? undefined : random() | 0;
     const start = writeHeader(target, offset, firstByte, length, key);
-    if (key !== undefined && this.applyMaskInto !== undefined) {
-      this.applyMaskInto(payload, target, start, key);
-    } else {
-      target.set(payload, start);
-      if (key !== undefined) this.applyMask(target, start, start + length, key);
-    }
+    if (key === undefined) target.set(payload, start);
+    else this.applyMaskInto(payload, target, start, key);
     output.commit(start + length - offset);
   }
 

@@ -1,12 +1,13 @@
 import { BytesAssembly, copyOf } from "../bytes/assembly.js";
-import { checkUtf8, portableUtf8 } from "../bytes/utf8.js";
+import { isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
 import { BinaryEvent, TextEvent } from "./events.js";
 import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
 import { FrameReader } from "../frame/reader.js";
-import type { Utf8 } from "../platform.js";
+import { maskIntoOf } from "../frame/masking.js";
+import type { MaskInto, Utf8 } from "../platform.js";
 import type { RuleName } from "../rules.js";
 import { TextAssembly } from "./assembly.js";
 
@@ -16,6 +17,7 @@ export interface MessageReaderOptions extends FrameReaderOptions {
   /** Whether texts come decoded, or as bytes that were checked. */
   readonly text: "string" | "bytes";
   readonly utf8: Utf8 | undefined;
+  readonly maskInto: MaskInto | undefined;
 }
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
@@ -37,6 +39,7 @@ export class MessageReader {
   private readonly streaming: boolean;
   private readonly decodes: boolean;
   private readonly utf8: Utf8;
+  private readonly applyMaskInto: MaskInto;
   /** The opcode of the message that is not over. */
   private opcode = BINARY;
   /** Whether it is coded, and, if so, whether there is more to be pulled, and how many bytes were. */
@@ -49,11 +52,12 @@ export class MessageReader {
   constructor(options: MessageReaderOptions) {
     const { maxMessageSize = Infinity, streaming } = options;
     const longest = streaming ? maxMessageSize : Math.min(maxMessageSize, LONGEST_MESSAGE);
-    this.frames = new FrameReader({ ...options, maxMessageSize: longest });
+    this.frames = new FrameReader({ ...options, maxMessageSize: longest, leavesMasked: true });
     this.maxMessageSize = longest;
     this.streaming = streaming;
     this.decodes = options.text === "string";
     this.utf8 = options.utf8 ?? portableUtf8;
+    this.applyMaskInto = maskIntoOf(options);
   }
 
   /** Whether it stands between two messages, with nothing read of the next. */
@@ -81,13 +85,14 @@ export class MessageReader {
         this.coded = frames.rsv1;
         // Most messages are one frame that lies in one chunk.
         if (final && !this.coded) {
+          frames.unmask();
           if (opcode === BINARY) return new BinaryEvent(frames.bytes, frames.start, frames.end, true);
           return this.wholeText();
         }
         this.opcode = opcode;
         this.pulled = 0;
       }
-      const piece = this.coded ? this.pull() : this.piece(frames.bytes, frames.start, frames.end, final);
+      const piece = this.coded ? this.pull() : this.framePiece(final);
       if (piece !== undefined) return piece;
     }
     if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
@@ -99,7 +104,7 @@ export class MessageReader {
     if (this.decodes) {
       const text = this.utf8.decode(bytes, start, end);
       if (text !== undefined) return new TextEvent(text, undefined, true);
-    } else if (checkUtf8(0, bytes, start, end) === 0) {
+    } else if (isUtf8(this.utf8, bytes, start, end)) {
       return new TextEvent(undefined, viewOf(bytes, start, end), true);
     }
     return this.textPiece(bytes, start, end, true); // which finds the byte at fault
@@ -110,6 +115,7 @@ export class MessageReader {
     const { frames, streaming } = this;
     const decoder = (this.decoder ??= (this.coding as MessageCoding).createDecoder());
     if (!this.pulling) {
+      frames.unmask();
       decoder.push(frames.bytes, frames.start, frames.end);
       this.pulling = true;
     }
@@ -148,6 +154,12 @@ export class MessageReader {
     return this.piece(copyOf(pulledBytes, 0, size), 0, size, final);
   }
 
+  private framePiece(final: boolean): TextEvent | BinaryEvent | undefined {
+    const { frames } = this;
+    if (this.opcode === TEXT || this.streaming) frames.unmask();
+    return this.piece(frames.bytes, frames.start, frames.end, final);
+  }
+
   /** Goes on with `bytes[start, end)`, which stay as they are. */
   private piece(
     bytes: Uint8Array,
@@ -168,8 +180,14 @@ export class MessageReader {
     final: boolean,
   ): BinaryEvent | undefined {
     if (this.streaming) return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
-    const assembly = (this.bytes ??= new BytesAssembly());
-    assembly.append(bytes, start, end, this.total(assembly.size, end - start));
+    const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto));
+    assembly.append(
+      bytes,
+      start,
+      end,
+      this.total(assembly.size, end - start),
+      this.coded ? 0 : this.frames.key,
+    );
     if (!final) return undefined;
     this.bytes = undefined;
     const payload = assembly.take();
@@ -178,7 +196,7 @@ export class MessageReader {
 
   /** A text that is not over, not in one piece, or not UTF-8. */
   private textPiece(bytes: Uint8Array, start: number, end: number, final: boolean): TextEvent | undefined {
-    const assembly = (this.text ??= new TextAssembly(this.utf8, this.decodes));
+    const assembly = (this.text ??= new TextAssembly(this.utf8));
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start));
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {

@@ -1,14 +1,16 @@
-import { checkUtf8 } from "../bytes/utf8.js";
+import { checkUtf8, isUtf8 } from "../bytes/utf8.js";
 import { requireBytes, UsageError } from "../errors.js";
+import type { Utf8 } from "../platform.js";
 
 /**
  * Throws unless `text`, which is not a string, is bytes in UTF-8: only such may be sent as a text (RFC 6455 5.6).
  * @throws {UsageError} "bad-argument", "bad-text"
  */
-export function requireUtf8(text: unknown): asserts text is Uint8Array {
+export function requireUtf8(text: unknown, utf8: Utf8): asserts text is Uint8Array {
   requireBytes(text, "a text that is no string");
+  if (isUtf8(utf8, text, 0, text.length)) return;
   const state = checkUtf8(0, text, 0, text.length);
-  if (state !== 0) throw notUtf8(state < 0 ? ~state : text.length);
+  throw notUtf8(state < 0 ? ~state : text.length);
 }
 
 export function notUtf8(index: number): UsageError {
