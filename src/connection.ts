@@ -268,13 +268,13 @@ export class Connection {
     } else if (typeof text === "string") {
       this.writer.writeText(FIN | TEXT, text);
     } else {
-      this.writer.writeBytes(FIN | TEXT, text);
+      this.writer.writeChecked(FIN | TEXT, text);
     }
     return true;
   }
 
   /**
-   * Sends a binary message. A server's of 4 KiB or more is passed through: do not change it until it is written.
+   * Sends a binary message. A server's of 1 KiB or more is passed through: do not change it until it is written.
    * @returns false where it is too late, and nothing is sent
    * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside a fragmented message
    */
@@ -284,7 +284,7 @@ export class Connection {
     if (this.coding !== undefined && options?.compress !== false) {
       this.writeCoded(BINARY, bytes, this.coding, options);
     } else {
-      this.writer.writeBytes(FIN | BINARY, bytes);
+      this.writer.writeChecked(FIN | BINARY, bytes);
     }
     return true;
   }
@@ -303,7 +303,7 @@ export class Connection {
     if (coded !== undefined) this.encoder?.forget(); // RFC 7692 7.1.1: the peer's window has something else than ours now
     const { frame, payload } = coded ?? message;
     if (this.role === "server") this.writer.writeFramed(frame);
-    else this.writer.writeBytes(frame[0] as number, payload);
+    else this.writer.writeChecked(frame[0] as number, payload);
     return true;
   }
 
@@ -344,7 +344,7 @@ export class Connection {
   pong(payload: Uint8Array = NO_BYTES): boolean {
     requireControlPayload(payload);
     if (!this.maySendControl()) return false;
-    this.writer.writeBytes(FIN | PONG, payload);
+    this.writer.writeChecked(FIN | PONG, payload);
     return true;
   }
 
@@ -603,7 +603,7 @@ export class Connection {
     if (this.phase === PHASES.open && this.level !== "destroy") {
       if (this.waitingPongs < MAX_WAITING_PONGS) {
         this.waitingPongs++;
-        this.writer.writeBytes(FIN | PONG, payload);
+        this.writer.writeChecked(FIN | PONG, payload);
       } else {
         this.latestPing = new Uint8Array(payload); // RFC 6455 5.5.3
       }
@@ -646,13 +646,13 @@ export class Connection {
     this.messageWriter?.detach();
     this.messageWriter = undefined;
     this.answerLatestPing(); // nothing follows a Close (RFC 6455 5.5.1)
-    this.writer.writeBytes(FIN | CLOSE, encodeClose(close));
+    this.writer.writeChecked(FIN | CLOSE, encodeClose(close));
     this.closeSent = close;
   }
 
   private answerLatestPing(): void {
     if (this.latestPing === undefined) return;
-    this.writer.writeBytes(FIN | PONG, this.latestPing);
+    this.writer.writeChecked(FIN | PONG, this.latestPing);
     this.latestPing = undefined;
   }
 
@@ -689,7 +689,7 @@ export class Connection {
     if (options?.compress ?? coding.codes(payload.length)) {
       this.writer.writeCopy(FIN | RSV1 | opcode, this.requireEncoder(coding).encode(payload, true)); // RFC 7692 6.1
     } else {
-      this.writer.writeBytes(FIN | opcode, payload);
+      this.writer.writeChecked(FIN | opcode, payload);
     }
   }
 
@@ -706,7 +706,7 @@ export class Connection {
   }
 
   private sendPing(payload: Uint8Array): void {
-    this.writer.writeBytes(FIN | PING, payload);
+    this.writer.writeChecked(FIN | PING, payload);
     (this.pings ??= new PingsOut()).queued(payload);
   }
 

@@ -1,16 +1,49 @@
 import { readFileSync } from "node:fs";
 
-import { Connection, Settings } from "../../dist/index.js";
+import {
+  ClientConnection,
+  Connection,
+  permessageDeflate,
+  ServerConnection,
+  Settings,
+} from "../../dist/index.js";
 import { nodePlatform } from "../../dist/adapters/node.js";
 
 export const version = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
 ).version;
 
-const settings = new Settings({ platform: nodePlatform, limits: { message: Infinity } });
+export const hasDeflate = true;
 
-export function createReceiver({ masked, deliver, touched, text, send }) {
-  const connection = new Connection(masked ? "server" : "client", settings);
+const options = { platform: nodePlatform, limits: { message: Infinity } };
+const settings = new Settings(options);
+const withDeflate = [false, true].map((takeover) => {
+  const none = { serverNoContextTakeover: !takeover, clientNoContextTakeover: !takeover };
+  return new Settings({ ...options, extensions: [permessageDeflate({ ...none, threshold: 0 })] });
+});
+
+/** An open connection; where compression is to be agreed on, after an opening handshake. */
+function open(role, deflate) {
+  if (deflate === undefined) return new Connection(role, settings);
+  const chosen = withDeflate[Number(deflate.takeover)];
+  const server = new ServerConnection(chosen);
+  const client = new ClientConnection({ url: "ws://localhost/" }, chosen);
+  pass(client, server);
+  if (server.nextEvent()?.type !== "request") throw new Error("there was no request");
+  server.accept();
+  pass(server, client);
+  for (const side of [server, client]) {
+    if (side.nextEvent()?.extensions?.length !== 1) throw new Error("permessage-deflate was not agreed on");
+  }
+  return role === "server" ? server : client;
+}
+
+function pass(from, to) {
+  for (const bytes of from.takeOutput()) to.receive(bytes);
+}
+
+export function createReceiver({ masked, deliver, touched, text, send, deflate }) {
+  const connection = open(masked ? "server" : "client", deflate);
   return {
     receive(chunk) {
       connection.receive(chunk, true); // as the adapter does it: chunks are the connection's
@@ -24,8 +57,8 @@ export function createReceiver({ masked, deliver, touched, text, send }) {
   };
 }
 
-export function createSender({ masked, write }) {
-  const connection = new Connection(masked ? "client" : "server", settings);
+export function createSender({ masked, write, deflate }) {
+  const connection = open(masked ? "client" : "server", deflate);
   return {
     text: (text) => connection.sendText(text),
     binary: (bytes) => connection.sendBinary(bytes),
@@ -35,14 +68,18 @@ export function createSender({ masked, write }) {
   };
 }
 
-/** A server's connection that has seen a message and is idle. */
-export function createIdle(message) {
-  const connection = new Connection("server", settings);
+/** A server's connection that has seen a message, and sent one where there is a `reply`, and is idle. */
+export function createIdle(message, deflate) {
+  const connection = open("server", deflate);
   connection.receive(message.slice(), true);
   let messages = 0;
   for (let event = connection.nextEvent(); event !== undefined; event = connection.nextEvent()) {
-    if (event.type === "binary") messages++;
+    if (event.type === "binary" || event.type === "text") messages++;
   }
   if (messages !== 1) throw new Error("the message did not arrive");
+  if (deflate !== undefined) {
+    connection.sendText(deflate.reply);
+    connection.takeOutput();
+  }
   return connection;
 }

@@ -33,8 +33,8 @@ export class BytesAssembly {
     }
     if (count > this.tail.length - this.tailSize) {
       this.closeTail();
-      const room = Math.max(count, Math.min(this.size * 3, LARGEST_TAIL), SMALLEST_TAIL);
-      this.tail = new Uint8Array(Math.min(room, total - this.size));
+      const room = Math.max(count, Math.min((this.size + count) * 2, LARGEST_TAIL));
+      this.tail = carve(Math.min(Math.max(room, total < AHEAD ? AHEAD : SMALLEST_TAIL), total - this.size));
     }
     if (count < COPY_BY_HAND) {
       const { tail } = this;
@@ -102,15 +102,17 @@ interface Part {
 const NO_BYTES = new Uint8Array(0);
 /** From this many bytes on a piece that makes up half of its buffer or more is not copied before all is there. */
 const HOLD_FROM = 512;
-/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper. */
 const SMALLEST_TAIL = 64;
 const LARGEST_TAIL = 65536;
+/** For a message that is known to be shorter than this, room is made at once. */
+const AHEAD = 2048;
 /** Below this many bytes a loop is cheaper than `set` with a view. */
 const COPY_BY_HAND = 32;
 
 // Allocating a buffer takes longer than filling one of a few KiB, so what was gathered shares larger ones.
 
-const SLAB_SIZE = 65536;
+/** Small enough that a message which never ends pins little. */
+const SLAB_SIZE = 8192;
 let slab = NO_BYTES;
 let slabUsed = 0;
 

@@ -20,7 +20,10 @@ export interface FrameWriterOptions {
 }
 
 /** From this many bytes on, an unmasked payload is passed through instead of copied. */
-const PASS_FROM = 4096;
+const PASS_FROM = 1024;
+
+/** Below this many bytes a loop is faster than `set`. */
+const SET_FROM = 48;
 
 /** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
 const GUESS_UP_TO = 2048;
@@ -43,10 +46,15 @@ export class FrameWriter {
 
   /**
    * Writes a frame whose first byte is `firstByte` (FIN, reserved bits and opcode, RFC 6455 5.2). The payload is never
-   * changed; an unmasked one of 4 KiB or more is passed through, and must not change until it is written.
+   * changed; an unmasked one of 1 KiB or more is passed through, and must not change until it is written.
    */
   writeBytes(firstByte: number, payload: Uint8Array): void {
     requireBytes(payload, "a payload");
+    this.writeChecked(firstByte, payload);
+  }
+
+  /** @internal */
+  writeChecked(firstByte: number, payload: Uint8Array): void {
     if (this.random !== undefined || payload.length < PASS_FROM) {
       this.writeCopy(firstByte, payload);
       return;
@@ -65,8 +73,9 @@ export class FrameWriter {
     const target = output.target;
     const key = random === undefined ? undefined : random() | 0;
     const start = writeHeader(target, offset, firstByte, length, key);
-    if (key === undefined) target.set(payload, start);
-    else this.applyMaskInto(payload, target, start, key);
+    if (key !== undefined) this.applyMaskInto(payload, target, start, key);
+    else if (length >= SET_FROM) target.set(payload, start);
+    else for (let i = 0; i < length; i++) target[start + i] = payload[i] as number;
     output.commit(start + length - offset);
   }
 
@@ -90,7 +99,7 @@ export class FrameWriter {
     output.commit(start + length - offset);
   }
 
-  /** Writes a frame that was made before. From 4 KiB on, or where it is the first, it is passed through. */
+  /** Writes a frame that was made before. From 1 KiB on, or where it is the first, it is passed through. */
   writeFramed(frame: Uint8Array): void {
     if (frame.length >= PASS_FROM || this.output.size === 0) this.output.pass(frame);
     else this.output.copy(frame);
