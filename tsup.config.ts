@@ -1,7 +1,7 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/adapters/node.ts", "src/testing/index.ts"],
+  entry: ["src/index.ts", "src/adapters/node.ts", "src/adapters/streams.ts", "src/testing/index.ts"],
   format: "esm",
   target: "es2022",
   platform: "neutral",

@@ -25,7 +25,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["index.ts"],
   // What every adapter shares, then the adapters, which do not know each other.
   ["testing/", "adapters/"],
-  ["adapters/node.ts"],
+  ["adapters/node.ts", "adapters/streams.ts"],
 ];
 
 /** The only files that know a runtime; the other adapters' files are shared by all of them. */

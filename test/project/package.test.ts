@@ -58,7 +58,13 @@ describe("the manifest", () => {
   });
 
   it("exports the core, the adapters, the testing tools and itself", () => {
-    expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./testing", "./package.json"]);
+    expect(Object.keys(manifest.exports)).toEqual([
+      ".",
+      "./node",
+      "./streams",
+      "./testing",
+      "./package.json",
+    ]);
   });
 
   it("the lock file agrees with it", () => {
@@ -105,6 +111,7 @@ describe("what is built", () => {
 
   it.each([
     ["sansocket", /^$/],
+    ["sansocket/streams", /^$/],
     ["sansocket/testing", /^$/],
     // With its scheme: Deno knows built-in modules by no other name.
     ["sansocket/node", /^node:/],
