@@ -1,7 +1,13 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/adapters/node.ts", "src/adapters/streams.ts", "src/testing/index.ts"],
+  entry: [
+    "src/index.ts",
+    "src/adapters/node.ts",
+    "src/adapters/http2.ts",
+    "src/adapters/streams.ts",
+    "src/testing/index.ts",
+  ],
   format: "esm",
   target: "es2022",
   platform: "neutral",

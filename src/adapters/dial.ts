@@ -79,12 +79,12 @@ export interface Carrier extends Transport {
 
 /**
  * Dials over a transport that is still to be opened, which may take `timeout` milliseconds. Resolves with the peer once the
- * connection is open. A transport that comes too late is destroyed.
+ * connection is open. A transport that comes too late is destroyed; `open` may say what else is to be done then.
  * @throws {HandshakeError} where it does not come to that; or what `signal` was aborted with, or a `UsageError` of `open`'s
  */
 export async function dialOver<Context>(
   connection: ClientConnection,
-  open: () => Promise<Carrier>,
+  open: (givenUp: (undo: () => void) => void) => Promise<Carrier>,
   host: Host,
   options: Handlers<Context> & { readonly signal?: AbortSignalLike | undefined },
   timeout: number,
@@ -99,15 +99,20 @@ export async function dialOver<Context>(
   try {
     const transport = await new Promise<Carrier>((resolve, reject) => {
       let over = false;
+      let undo: () => void = () => undefined;
       const cancel = host.after(timeout, () => {
         giveUp(new Error("the transport took too long"));
       });
       giveUp = (error) => {
+        if (over) return;
         over = true;
         cancel();
         reject(error);
+        undo();
       };
-      open().then((opened) => {
+      open((how) => {
+        undo = how;
+      }).then((opened) => {
         cancel();
         if (over) opened.destroy();
         else resolve(opened);

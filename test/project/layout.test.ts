@@ -26,10 +26,12 @@ const LAYERS: readonly (readonly string[])[] = [
   // What every adapter shares, then the adapters, which do not know each other.
   ["testing/", "adapters/"],
   ["adapters/node.ts", "adapters/streams.ts"],
+  // On Node, too.
+  ["adapters/http2.ts"],
 ];
 
 /** The only files that know a runtime; the other adapters' files are shared by all of them. */
-const KNOW_A_RUNTIME: readonly string[] = ["adapters/node.ts"];
+const KNOW_A_RUNTIME: readonly string[] = ["adapters/http2.ts", "adapters/node.ts"];
 
 interface SourceFile {
   readonly name: string;

@@ -61,6 +61,7 @@ describe("the manifest", () => {
     expect(Object.keys(manifest.exports)).toEqual([
       ".",
       "./node",
+      "./http2",
       "./streams",
       "./testing",
       "./package.json",
@@ -115,6 +116,7 @@ describe("what is built", () => {
     ["sansocket/testing", /^$/],
     // With its scheme: Deno knows built-in modules by no other name.
     ["sansocket/node", /^node:/],
+    ["sansocket/http2", /^node:/],
   ])("%s imports from outside only %s", (specifier, allowed) => {
     const { target } = entries.find((entry) => entry.specifier === specifier) ?? { target: undefined };
     const seen = new Set<string>();
