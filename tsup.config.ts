@@ -6,6 +6,7 @@ export default defineConfig({
     "src/adapters/node.ts",
     "src/adapters/http2.ts",
     "src/adapters/streams.ts",
+    "src/whatwg/index.ts",
     "src/testing/index.ts",
   ],
   format: "esm",

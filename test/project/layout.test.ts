@@ -25,7 +25,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["index.ts"],
   // What every adapter shares, then the adapters, which do not know each other.
   ["testing/", "adapters/"],
-  ["adapters/node.ts", "adapters/streams.ts"],
+  ["adapters/node.ts", "adapters/streams.ts", "whatwg/"],
   // On Node, too.
   ["adapters/http2.ts"],
 ];
@@ -53,8 +53,8 @@ const files: readonly SourceFile[] = readdirSync(SRC, { recursive: true, encodin
     return { name, ast, imports: importsOf(ast) };
   });
 
-/** Everything outside of the adapters and the testing tools. */
-const core = files.filter(({ name }) => !/^(adapters|testing)\//.test(name));
+/** Everything outside of the adapters, the classes over them, and the testing tools. */
+const core = files.filter(({ name }) => !/^(adapters|testing|whatwg)\//.test(name));
 
 function walk(node: ts.Node, visit: (node: ts.Node) => void): void {
   visit(node);

@@ -63,6 +63,7 @@ describe("the manifest", () => {
       "./node",
       "./http2",
       "./streams",
+      "./whatwg",
       "./testing",
       "./package.json",
     ]);
@@ -113,6 +114,7 @@ describe("what is built", () => {
   it.each([
     ["sansocket", /^$/],
     ["sansocket/streams", /^$/],
+    ["sansocket/whatwg", /^$/],
     ["sansocket/testing", /^$/],
     // With its scheme: Deno knows built-in modules by no other name.
     ["sansocket/node", /^node:/],
