@@ -16,7 +16,7 @@ export type {
   WebSocketStreamOptions,
 } from "./stream.js";
 export { makeWebSocketStream, WebSocketError } from "./stream.js";
-export type { Connect, Extra } from "./connect.js";
+export type { Connect, OptionsOf } from "./connect.js";
 export type {
   AbortSignal,
   BlobLike,

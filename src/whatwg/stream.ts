@@ -9,7 +9,7 @@ import {
   parseMessage,
   parseProtocols,
 } from "./arguments.js";
-import type { Connect, Extra } from "./connect.js";
+import type { Connect, OptionsOf } from "./connect.js";
 import { call } from "./connect.js";
 import type {
   AbortSignal,
@@ -38,28 +38,28 @@ export interface WebSocketConnection {
 }
 
 /** Options beside `connect`'s own. */
-export type WebSocketStreamOptions<Options extends object> = Extra<Options> & {
+export type WebSocketStreamOptions<C extends Connect> = OptionsOf<C> & {
   readonly protocols?: readonly string[] | undefined;
   /** Gives up where it is aborted before the connection is open. */
   readonly signal?: AbortSignal | undefined;
 };
 
 /** The constructor that `makeWebSocketStream` makes. */
-export interface WebSocketStreamClass<Options extends object> {
+export interface WebSocketStreamClass<C extends Connect> {
   /** @throws {DOMException} "SyntaxError" for a URL or subprotocols that are none */
-  new (url: string | { readonly href: string }, options?: WebSocketStreamOptions<Options>): WebSocketStream;
+  new (url: string | { readonly href: string }, options?: WebSocketStreamOptions<C>): WebSocketStream;
   readonly prototype: WebSocketStream;
 }
 
 /** Makes the `WebSocketStream` class over an adapter's `connect`. `defaults` are options for all that are made of it. */
-export function makeWebSocketStream<Options extends object>(
-  connect: Connect<Options>,
-  defaults: Partial<Extra<Options>> = {},
-): WebSocketStreamClass<Options> {
+export function makeWebSocketStream<C extends Connect>(
+  connect: C,
+  defaults: Partial<OptionsOf<C>> = {},
+): WebSocketStreamClass<C> {
   const WebSocketStreamOverConnect = class extends WebSocketStream {
     constructor(
       url: string | { readonly href: string },
-      options: WebSocketStreamOptions<Options> = {} as WebSocketStreamOptions<Options>,
+      options: WebSocketStreamOptions<C> = {} as WebSocketStreamOptions<C>,
     ) {
       const { protocols, signal, ...rest } = options;
       super((to, own) => call(connect, to, defaults, rest, own), url, protocols, signal);

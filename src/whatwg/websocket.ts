@@ -12,7 +12,7 @@ import {
   parseMessage,
   parseProtocols,
 } from "./arguments.js";
-import type { Connect, Extra } from "./connect.js";
+import type { Connect, OptionsOf } from "./connect.js";
 import { call } from "./connect.js";
 import type { BlobLike, CloseEventInit, EventLike, EventTargetFor } from "./engine.js";
 import { engine } from "./engine.js";
@@ -42,19 +42,19 @@ export interface WebSocketEvents {
 }
 
 /** Options in place of the subprotocols. */
-export type WebSocketOptions<Options extends object> = Extra<Options> & {
+export type WebSocketOptions<C extends Connect> = OptionsOf<C> & {
   readonly protocols?: string | readonly string[] | undefined;
 };
 
 /** The constructor that `makeWebSocket` makes. */
-export interface WebSocketClass<Options extends object> {
+export interface WebSocketClass<C extends Connect> {
   /**
    * Connects; the second argument is the standard's, or an object that holds it as `protocols` beside `connect`'s options.
    * @throws {DOMException} "SyntaxError" for a URL or subprotocols that are none
    */
   new (
     url: string | { readonly href: string },
-    protocols?: string | readonly string[] | WebSocketOptions<Options>,
+    protocols?: string | readonly string[] | WebSocketOptions<C>,
   ): WebSocket;
   readonly prototype: WebSocket;
   readonly CONNECTING: 0;
@@ -66,14 +66,14 @@ export interface WebSocketClass<Options extends object> {
 /**
  * Makes the WHATWG `WebSocket` class over an adapter's `connect`. `defaults` are options for all that are made of it.
  */
-export function makeWebSocket<Options extends object>(
-  connect: Connect<Options>,
-  defaults: Partial<Extra<Options>> = {},
-): WebSocketClass<Options> {
+export function makeWebSocket<C extends Connect>(
+  connect: C,
+  defaults: Partial<OptionsOf<C>> = {},
+): WebSocketClass<C> {
   const WebSocketOverConnect = class extends WebSocket {
     constructor(
       url: string | { readonly href: string },
-      second: string | readonly string[] | WebSocketOptions<Options> = [],
+      second: string | readonly string[] | WebSocketOptions<C> = [],
     ) {
       const isOptions = typeof second === "object" && !(Symbol.iterator in second);
       const { protocols, ...options } = isOptions ? second : { protocols: second as readonly string[] };
