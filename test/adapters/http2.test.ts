@@ -583,7 +583,7 @@ describe("our client and a raw server", () => {
     ["END_STREAM", (stream) => stream.end(), { code: 1006, cause: { by: "peer", rule: "no-close" } }],
     [
       "RST_STREAM",
-      (stream) => void stream.destroy(),
+      (stream) => void stream.once("data", () => stream.destroy()),
       { code: 1006, cause: { by: "transport", rule: "transport-lost" } },
     ],
   ])("%s", async (_, act, expected) => {
@@ -596,6 +596,7 @@ describe("our client and a raw server", () => {
       message: (_peer, message) => void texts.push(String(message.data)),
       timeouts: { linger: 100 },
     });
+    client.send("x");
     expect(await client.closed).toMatchObject(expected);
     expect(texts).toEqual(JSON.stringify(expected).includes("1005") ? ["hi"] : []);
   });

@@ -29,7 +29,7 @@ function opened(socket: WebSocket): Promise<void> {
       resolve();
     };
     socket.onerror = ({ error }) => {
-      reject(error);
+      reject(new Error("it failed", { cause: error }));
     };
   });
 }
