@@ -83,7 +83,8 @@ interface Engine {
   ) => EventLike;
   readonly ReadableStream: new <T>(
     source: {
-      pull(controller: ReadableController<T>): Promise<void>;
+      start(controller: ReadableController<T>): void;
+      pull(): Promise<void>;
       cancel(reason: unknown): void;
     },
     strategy?: { readonly highWaterMark: number },

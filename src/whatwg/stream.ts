@@ -1,4 +1,4 @@
-import type { Handlers, Peer } from "../adapters/peer.js";
+import type { Handlers, Message, Peer } from "../adapters/peer.js";
 import type { ClosedEvent } from "../events.js";
 import { formatExtensions } from "../handshake/extensions.js";
 import {
@@ -104,6 +104,10 @@ export class WebSocketStream {
   readonly closed: Promise<{ readonly closeCode: number; readonly reason: string }>;
   private readonly attempt: { readonly signal: unknown; abort(): void } = new engine.AbortController();
   private peer: Peer | undefined;
+  private messages: AsyncIterator<Message, undefined> | undefined;
+  private dropping = false;
+  /** Until the readable is at its end. */
+  private readableController: ReadableController<string | ArrayBuffer> | undefined;
   private writableController: WritableController | undefined;
   private failed = false;
   private over: { readonly error: unknown } | undefined;
@@ -162,7 +166,7 @@ export class WebSocketStream {
   }
 
   /**
-   * Starts the closing handshake; before the connection is open it is given up.
+   * Starts the closing handshake; before the connection is open it is given up. Messages that were not read are dropped.
    * @throws {DOMException} "InvalidAccessError" for a code other than 1000 and 3000 to 4999, "SyntaxError" for a reason over 123
    * bytes of UTF-8, or with CR, LF or NUL in it
    */
@@ -172,7 +176,7 @@ export class WebSocketStream {
       this.failFor("close() was called before the connection was open");
       this.attempt.abort();
     } else {
-      this.peer.startClosing(close.code, close.reason);
+      this.startClosing(close.code, close.reason);
     }
   }
 
@@ -187,10 +191,17 @@ export class WebSocketStream {
     this.fail(failure(message, cause, null), failure(message, cause, 1006));
   }
 
+  private startClosing(code: number | undefined, reason: string): void {
+    this.peer?.startClosing(code, reason);
+    // Messages that nobody has read are dropped, as Chromium does: the peer's Close is behind them.
+    this.dropping = true;
+    void this.messages?.return?.();
+  }
+
   private closeFor(reason: unknown): void {
     const { closeCode, reason: text } =
       reason instanceof WebSocketError ? reason : { closeCode: null, reason: "" };
-    this.peer?.startClosing(closeCode ?? undefined, text);
+    this.startClosing(closeCode ?? undefined, text);
   }
 
   private open(peer: Peer, offered: readonly string[]): void {
@@ -201,20 +212,31 @@ export class WebSocketStream {
     }
     this.peer = peer;
     const messages = peer[Symbol.asyncIterator]();
-    const readable = new engine.ReadableStream<string | ArrayBuffer>({
-      pull: async (controller) => {
-        const next = await messages.next();
-        if (next.done !== true)
-          controller.enqueue(
-            next.value.type === "text" ? next.value.text : next.value.payload.slice().buffer,
-          );
-        else this.endReadable(controller);
+    this.messages = messages;
+    const readable = new engine.ReadableStream<string | ArrayBuffer>(
+      {
+        start: (controller) => {
+          this.readableController = controller;
+        },
+        pull: async () => {
+          const next = await messages.next();
+          if (next.done !== true && !this.dropping) {
+            const { value } = next;
+            this.readableController?.enqueue(
+              value.type === "text" ? value.text : value.payload.slice().buffer,
+            );
+          } else {
+            await this.closed.catch(() => undefined);
+            this.endReadable();
+          }
+        },
+        cancel: (reason) => {
+          this.readableController = undefined;
+          this.closeFor(reason);
+        },
       },
-      cancel: (reason) => {
-        this.closeFor(reason);
-        void messages.return?.(); // what comes before the peer's Close is dropped
-      },
-    });
+      { highWaterMark: 0 },
+    );
     const writable = new engine.WritableStream<string | ArrayBuffer | ArrayBufferView>({
       start: (controller) => {
         this.writableController = controller;
@@ -223,7 +245,7 @@ export class WebSocketStream {
         if (!peer.send(parseMessage(chunk))) await peer.drained();
       },
       close: async () => {
-        peer.startClosing(undefined, "");
+        this.startClosing(undefined, "");
         await this.closed;
       },
       abort: (reason) => {
@@ -238,20 +260,23 @@ export class WebSocketStream {
     });
   }
 
-  private endReadable(controller: ReadableController<string | ArrayBuffer>): void {
-    if (this.over?.error === undefined) controller.close();
-    else controller.error(this.over.error);
+  private endReadable(): void {
+    const controller = this.readableController;
+    this.readableController = undefined;
+    if (this.over?.error === undefined) controller?.close();
+    else controller?.error(this.over.error);
   }
 
   private end({ code, reason, clean, cause }: ClosedEvent): void {
     if (clean) {
-      this.over = { error: undefined };
+      if (this.dropping) this.endReadable();
       this.writableController?.error(exception("InvalidStateError", "the connection is closed"));
       this.settleClosed.resolve({ closeCode: code, reason });
       return;
     }
     const error = failure("the connection was not closed in order", cause, code);
     this.over = { error };
+    if (this.dropping) this.endReadable();
     this.writableController?.error(error);
     this.settleClosed.reject(error);
   }

@@ -399,6 +399,47 @@ export const scenarios = {
     ]),
   ),
 
+  "stream: close() with messages that nobody has read": async ({ WebSocketStream, url }) => {
+    const stream = new WebSocketStream(`${url}chatter`);
+    const { readable } = await stream.opened;
+    const reader = readable.getReader();
+    const first = await reader.read();
+    stream.close({ closeCode: 3000 });
+    const closed = await rejection(stream.closed);
+    const rest = [];
+    for (let next = await reader.read(); !next.done; next = await reader.read()) rest.push(next.value);
+    return [first, closed, rest];
+  },
+
+  "stream: the writer closes, with messages that nobody has read": async ({ WebSocketStream, url }) => {
+    const stream = new WebSocketStream(`${url}chatter`);
+    const { readable, writable } = await stream.opened;
+    const reader = readable.getReader();
+    const first = await reader.read();
+    const closing = rejection(writable.getWriter().close());
+    const closed = await rejection(stream.closed);
+    const rest = [];
+    for (let next = await reader.read(); !next.done; next = await reader.read()) rest.push(next.value);
+    return [first, closed, await closing, rest];
+  },
+
+  "stream: the reader is told of the end without reading": async ({ WebSocketStream, url }) => {
+    const stream = new WebSocketStream(url);
+    const { readable } = await stream.opened;
+    const reader = readable.getReader();
+    stream.close();
+    return rejection(reader.closed.then(() => "closed"));
+  },
+
+  "stream: the server closes behind messages that nobody has read": async ({ WebSocketStream, url }) => {
+    const stream = new WebSocketStream(`${url}chatter-close`);
+    const { readable } = await stream.opened;
+    const reader = readable.getReader();
+    const seen = [];
+    for (let next = await reader.read(); !next.done; next = await reader.read()) seen.push(next.value);
+    return [seen, await rejection(stream.closed)];
+  },
+
   "stream: close arguments": async ({ WebSocketStream, url }) => {
     const stream = new WebSocketStream(url);
     await stream.opened;

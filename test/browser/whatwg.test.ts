@@ -50,7 +50,10 @@ const endpoint = upgradeEndpoint({
     if (path === "/close-1000") peer.close();
     if (path === "/close-4000") peer.close(4000, "enough");
     if (path === "/terminate") setTimeout(() => peer.terminate(), 50);
-    if (path === "/chatter") for (let index = 0; index < 10; index++) peer.send(`${index}`);
+    if (path?.startsWith("/chatter") === true) {
+      for (let index = 0; index < 10; index++) peer.send(`${index}`);
+      if (path === "/chatter-close") peer.close(4000);
+    }
   },
   message: (peer, message) => void peer.send(message.data),
   close(peer, { code, reason, clean }) {
