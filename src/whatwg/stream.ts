@@ -110,7 +110,7 @@ export class WebSocketStream {
   private readableController: ReadableController<string | ArrayBuffer> | undefined;
   private writableController: WritableController | undefined;
   private failed = false;
-  private over: { readonly error: unknown } | undefined;
+  private over: { readonly error: WebSocketError | undefined } | undefined;
   private settleOpened: {
     resolve(connection: WebSocketConnection): void;
     reject(error: unknown): void;
@@ -219,16 +219,9 @@ export class WebSocketStream {
           this.readableController = controller;
         },
         pull: async () => {
-          const next = await messages.next();
-          if (next.done !== true && !this.dropping) {
-            const { value } = next;
-            this.readableController?.enqueue(
-              value.type === "text" ? value.text : value.payload.slice().buffer,
-            );
-          } else {
-            await this.closed.catch(() => undefined);
-            this.endReadable();
-          }
+          if (await this.enqueueNext(messages)) return;
+          await this.closed.catch(() => undefined);
+          this.endReadable();
         },
         cancel: (reason) => {
           this.readableController = undefined;
@@ -260,6 +253,23 @@ export class WebSocketStream {
     });
   }
 
+  /** False where there are no more messages. */
+  private async enqueueNext(messages: AsyncIterator<Message, undefined>): Promise<boolean> {
+    const next = await messages.next();
+    if (next.done === true || this.dropping) return false;
+    const { value } = next;
+    this.readableController?.enqueue(value.type === "text" ? value.text : value.payload.slice().buffer);
+    return true;
+  }
+
+  /** The readable ends behind what is left, which is bounded, whether somebody reads or not. */
+  private async endBehindTheRest(messages: AsyncIterator<Message, undefined>): Promise<void> {
+    while (await this.enqueueNext(messages)) {
+      if (this.over?.error !== undefined) return; // an error would drop what is queued: `pull` comes to it
+    }
+    this.endReadable();
+  }
+
   private endReadable(): void {
     const controller = this.readableController;
     this.readableController = undefined;
@@ -268,16 +278,11 @@ export class WebSocketStream {
   }
 
   private end({ code, reason, clean, cause }: ClosedEvent): void {
-    if (clean) {
-      if (this.dropping) this.endReadable();
-      this.writableController?.error(exception("InvalidStateError", "the connection is closed"));
-      this.settleClosed.resolve({ closeCode: code, reason });
-      return;
-    }
-    const error = failure("the connection was not closed in order", cause, code);
+    const error = clean ? undefined : failure("the connection was not closed in order", cause, code);
     this.over = { error };
-    if (this.dropping) this.endReadable();
-    this.writableController?.error(error);
-    this.settleClosed.reject(error);
+    if (this.messages !== undefined) void this.endBehindTheRest(this.messages);
+    this.writableController?.error(error ?? exception("InvalidStateError", "the connection is closed"));
+    if (error === undefined) this.settleClosed.resolve({ closeCode: code, reason });
+    else this.settleClosed.reject(error);
   }
 }

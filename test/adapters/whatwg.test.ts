@@ -237,6 +237,30 @@ describe("makeWebSocketStream()", () => {
     });
   });
 
+  it.each<[string, (peer: Peer) => unknown, "resolves" | "rejects"]>([
+    ["closed in order", (peer) => peer.close(4000), "resolves"],
+    ["failed by the server", (peer) => peer.close(1011), "resolves"],
+    ["lost", (peer) => peer.terminate(), "rejects"],
+  ])("messages that came before the end are not lost: %s", async (_, end, outcome) => {
+    const { url } = await SERVE.start({
+      open(peer) {
+        for (let index = 0; index < 5; index++) peer.send(`${index}`);
+        setImmediate(() => end(peer)); // what was sent has left
+      },
+    });
+    const stream = new StreamOverNode(url);
+    const { readable } = await stream.opened;
+    if (outcome === "rejects") await stream.closed.catch(() => undefined); // it is over, and nobody has read
+    const texts: unknown[] = [];
+    const reading = (async () => {
+      for await (const text of readable) texts.push(text);
+    })();
+    if (outcome === "resolves") await reading;
+    else await expect(reading).rejects.toMatchObject({ name: "WebSocketError", closeCode: 1006 });
+    expect(texts).toEqual(["0", "1", "2", "3", "4"]);
+    await (outcome === "resolves" ? stream.closed : expect(stream.closed).rejects.toThrow());
+  });
+
   it("why it could not be opened is the error's cause", async () => {
     const { url } = await SERVE.start({ upgrade: () => ({ status: 403 }) });
     const stream = new StreamOverNode(url, { headers: { "x-a": "1" } });

@@ -424,11 +424,15 @@ export const scenarios = {
   },
 
   "stream: the reader is told of the end without reading": async ({ WebSocketStream, url }) => {
-    const stream = new WebSocketStream(url);
-    const { readable } = await stream.opened;
-    const reader = readable.getReader();
-    stream.close();
-    return rejection(reader.closed.then(() => "closed"));
+    const results = [];
+    for (const path of ["", "close-4000", "terminate"]) {
+      const stream = new WebSocketStream(url + path);
+      const { readable } = await stream.opened;
+      const reader = readable.getReader();
+      if (path === "") stream.close();
+      results.push(await rejection(reader.closed.then(() => "closed")));
+    }
+    return results;
   },
 
   "stream: the server closes behind messages that nobody has read": async ({ WebSocketStream, url }) => {
