@@ -97,6 +97,11 @@ export default defineConfig(
     rules: { "@typescript-eslint/unbound-method": "off" },
   },
   {
+    files: ["test/browser/*.js"],
+    languageOptions: { globals: names("AbortSignal Blob DOMException EventTarget MessageEvent") },
+    rules: { "@typescript-eslint/restrict-template-expressions": "off" },
+  },
+  {
     // What a page runs: examples/<name>/page/*.js or examples/<name>/page.js.
     files: ["examples/**/page/**/*.js", "examples/**/page.js"],
     languageOptions: {

@@ -1,7 +1,15 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/adapters/node.ts", "src/testing/index.ts", "src/conformance/index.ts"],
+  entry: [
+    "src/index.ts",
+    "src/adapters/node.ts",
+    "src/adapters/http2.ts",
+    "src/adapters/streams.ts",
+    "src/whatwg/index.ts",
+    "src/testing/index.ts",
+    "src/conformance/index.ts",
+  ],
   format: "esm",
   target: "es2022",
   platform: "neutral",

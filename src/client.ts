@@ -84,10 +84,10 @@ export class ClientConnection extends Connection {
   }
 
   /**
-   * Takes the response to `request`, in place of its bytes: with `http: "external"`.
+   * Takes the response to `request`, in place of its bytes: with `http: "external"`. `complete`: its body is all there.
    * @throws {UsageError} "bad-state" without that option and after a response
    */
-  receiveResponse(response: ResponseData): void {
+  receiveResponse(response: ResponseData, complete = true): void {
     if (this.state === "closed" || this.state === "closing") return;
     if (this.settings.http !== "external" || this.phase !== PHASES.head) {
       throw new UsageError("bad-state", 'a response is taken once, with `http: "external"`');
@@ -97,7 +97,7 @@ export class ClientConnection extends Connection {
     this.readClock();
     const event = this.examine(response);
     if (event !== undefined) this.tell(event);
-    if (this.body !== undefined) this.tell(this.rejected(response, response.body ?? NO_BODY, true));
+    if (this.body !== undefined) this.tell(this.rejected(response, response.body ?? NO_BODY, complete));
   }
 
   /** @internal */

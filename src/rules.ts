@@ -160,6 +160,11 @@ export const RULES = {
     code: 1006,
     says: "the response picks a subprotocol that was not offered",
   },
+  "extended-connect": {
+    section: "RFC 8441 3",
+    code: 1006,
+    says: "the server's SETTINGS do not allow extended CONNECT",
+  },
   rejected: {
     section: "RFC 6455 4.1",
     code: 1006,

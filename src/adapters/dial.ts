@@ -1,10 +1,11 @@
 import type { ClientConnection } from "../client.js";
+import { UsageError } from "../errors.js";
 import type { RejectedEvent } from "../events.js";
 import type { Cause } from "../rules.js";
 import { causeOf } from "../rules.js";
 import type { Handlers } from "./peer.js";
 import { Peer } from "./peer.js";
-import type { Host, Transport } from "./pump.js";
+import type { Host, Pump, Transport } from "./pump.js";
 
 // What clients share on every runtime: a connection over a transport becomes a peer, or an error that says why not.
 
@@ -61,4 +62,74 @@ export function dial<Context>(
     },
   });
   return { peer, opened };
+}
+
+/** What is needed of an `AbortSignal`. */
+export interface AbortSignalLike {
+  readonly aborted: boolean;
+  throwIfAborted(): void;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+/** A transport that calls back into a pump from `start` on. */
+export interface Carrier extends Transport {
+  start(pump: Pump): void;
+}
+
+/**
+ * Dials over a transport that is still to be opened, which may take `timeout` milliseconds. Resolves with the peer once the
+ * connection is open. A transport that comes too late is destroyed; `open` may say what else is to be done then.
+ * @throws {HandshakeError} where it does not come to that; or what `signal` was aborted with, or a `UsageError` of `open`'s
+ */
+export async function dialOver<Context>(
+  connection: ClientConnection,
+  open: (givenUp: (undo: () => void) => void) => Promise<Carrier>,
+  host: Host,
+  options: Handlers<Context> & { readonly signal?: AbortSignalLike | undefined },
+  timeout: number,
+): Promise<Peer<Context>> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  let giveUp: (error: Error) => void = () => undefined;
+  const abort = (): void => {
+    giveUp(new Error("aborted")); // the signal's own reason is what is thrown
+  };
+  signal?.addEventListener("abort", abort);
+  try {
+    const transport = await new Promise<Carrier>((resolve, reject) => {
+      let over = false;
+      let undo: () => void = () => undefined;
+      const cancel = host.after(timeout, () => {
+        giveUp(new Error("the transport took too long"));
+      });
+      giveUp = (error) => {
+        if (over) return;
+        over = true;
+        cancel();
+        reject(error);
+        undo();
+      };
+      open((how) => {
+        undo = how;
+      }).then((opened) => {
+        cancel();
+        if (over) opened.destroy();
+        else resolve(opened);
+      }, giveUp);
+    });
+    const { peer, opened } = dial(connection, transport, host, options);
+    giveUp = () => {
+      peer.terminate();
+    };
+    if (signal?.aborted === true) abort();
+    transport.start(peer.pump);
+    return await opened;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof HandshakeError || error instanceof UsageError) throw error;
+    throw new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
 }

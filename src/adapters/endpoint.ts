@@ -2,6 +2,7 @@ import { UsageError } from "../errors.js";
 import { quote } from "../handshake/headers.js";
 import type { Origins } from "../handshake/origin.js";
 import { refuseOrigin, requireOrigins } from "../handshake/origin.js";
+import type { ResponseData } from "../handshake/negotiation.js";
 import type { HandshakeRequest, RequestData } from "../handshake/request.js";
 import { requireClose } from "../message/close.js";
 import type { Platform } from "../platform.js";
@@ -61,6 +62,8 @@ export class Endpoint<Context = unknown> {
   private readonly all = new Map<Peer<Context>, ServerConnection>();
   private readonly options: EndpointOptions<Context>;
   private readonly settings: Settings;
+  /** Those of connections whose request and response are data. */
+  private readonly external: Settings;
   private readonly host: Host;
   private closing: Promise<void> | undefined;
   private allGone: (() => void) | undefined;
@@ -76,17 +79,33 @@ export class Endpoint<Context = unknown> {
     this.options = options;
     this.host = host;
     this.settings = adapterSettings(options, platform);
+    this.external = adapterSettings(options, platform, undefined, "external");
   }
 
-  /** A connection from its first byte, or from the request that an HTTP server has read, over `transport`. */
-  begin(transport: Transport, request?: RequestData, head?: Uint8Array): Peer<Context> {
-    const connection = new ServerConnection(this.settings);
+  /**
+   * A connection from its first byte, or from the request that an HTTP server has read, over `transport`. With `respond` the
+   * response is no bytes of the transport: it is handed there, before any are written.
+   */
+  begin(
+    transport: Transport,
+    request?: RequestData,
+    head?: Uint8Array,
+    respond?: (response: ResponseData) => void,
+  ): Peer<Context> {
+    const connection = new ServerConnection(respond === undefined ? this.settings : this.external);
+    const answer = (): void => {
+      if (connection.response !== undefined) respond?.(connection.response);
+    };
     const peer: Peer<Context> = new Peer(connection, transport, this.host, this.options, {
       request: (asked) => {
         void this.decide(connection, peer, asked);
       },
       open: () => {
+        answer();
         this.open.add(peer);
+      },
+      closing: () => {
+        if (!this.open.has(peer)) answer();
       },
       closed: () => {
         this.open.delete(peer);
@@ -94,8 +113,8 @@ export class Endpoint<Context = unknown> {
         if (this.all.size === 0) this.allGone?.();
       },
     });
-    this.all.set(peer, connection);
     if (request !== undefined) connection.receiveRequest(request, head);
+    this.all.set(peer, connection);
     return peer;
   }
 
@@ -173,10 +192,12 @@ export function adapterSettings(
   options: ConnectionOptions,
   platform: Platform,
   handshake?: number,
+  http?: Options["http"],
 ): Settings {
   const { streaming, text, highWaterMark, extensions, limits, timeouts } = options;
   return new Settings({
     platform,
+    http,
     halfClose: true,
     streaming,
     text,

@@ -168,6 +168,11 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
    * @throws {UsageError} "bad-close-code", "bad-reason"
    */
   close(code = 1000, reason = ""): boolean {
+    return this.startClosing(code, reason);
+  }
+
+  /** @internal As `close`; without a code the Close is empty, as the WHATWG classes send it. */
+  startClosing(code: number | undefined, reason: string): boolean {
     const done = this.connection.close(code, reason);
     this.closedHere = true;
     this.tellDrained(false);

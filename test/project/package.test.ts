@@ -61,6 +61,9 @@ describe("the manifest", () => {
     expect(Object.keys(manifest.exports)).toEqual([
       ".",
       "./node",
+      "./http2",
+      "./streams",
+      "./whatwg",
       "./testing",
       "./conformance",
       "./package.json",
@@ -111,10 +114,13 @@ describe("what is built", () => {
 
   it.each([
     ["sansocket", /^$/],
+    ["sansocket/streams", /^$/],
+    ["sansocket/whatwg", /^$/],
     ["sansocket/testing", /^$/],
     ["sansocket/conformance", /^$/],
     // With its scheme: Deno knows built-in modules by no other name.
     ["sansocket/node", /^node:/],
+    ["sansocket/http2", /^node:/],
   ])("%s imports from outside only %s", (specifier, allowed) => {
     const { target } = entries.find((entry) => entry.specifier === specifier) ?? { target: undefined };
     const seen = new Set<string>();

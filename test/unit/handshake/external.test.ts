@@ -290,6 +290,12 @@ describe("a client asks as data", () => {
     expect(connection.outputSize).toBe(0);
   });
 
+  it.each([true, false])("a rejection says whether its body is complete: %s", (complete) => {
+    const connection = client("ws://h/");
+    connection.receiveResponse({ status: 401, headers: [], body: Uint8Array.of(1) }, complete);
+    expect(only(eventsOf(connection), "rejected")).toMatchObject({ body: Uint8Array.of(1), complete });
+  });
+
   const asGet: ClientRequest = { url: "ws://h/", method: "GET", subprotocols: ["a"] };
   const asConnect: ClientRequest = { url: "ws://h/", subprotocols: ["a"] };
   const good = (connection: ClientConnection): HeaderList => [

@@ -1,0 +1,84 @@
+import { portableUtf8 } from "../bytes/utf8.js";
+import type { Platform } from "../platform.js";
+import type { Host } from "./pump.js";
+
+// What engines with an event loop have in common, whoever made them: browsers, workers, Deno, Bun, Node.
+
+/** The globals that are used, as far as they are. */
+interface Engine {
+  readonly console: { error(...data: readonly unknown[]): void };
+  readonly crypto: { getRandomValues(array: Int32Array): unknown };
+  readonly performance: { now(): number };
+  readonly TextDecoder: new (
+    label: string,
+    options: { readonly fatal: boolean; readonly ignoreBOM: boolean },
+  ) => { decode(bytes: Uint8Array): string };
+  readonly TextEncoder: new () => { encodeInto(text: string, target: Uint8Array): { written: number } };
+  setTimeout(run: () => void, milliseconds?: number): Timer;
+  clearTimeout(timer: Timer): void;
+}
+
+/** A number in browsers; elsewhere it may be told not to keep the process alive. */
+type Timer = number | { unref?(): unknown };
+
+const engine = globalThis as unknown as Engine;
+
+/** Random words are drawn in bulk. */
+const POOL_SIZE = 2048;
+const pool = new Int32Array(POOL_SIZE);
+let drawn = POOL_SIZE;
+
+/** Below this many bytes or code units the portable coding is faster than a call into the engine. */
+const NATIVE_FROM = 64;
+let decoder: { decode(bytes: Uint8Array): string } | undefined;
+let encoder: { encodeInto(text: string, target: Uint8Array): { written: number } } | undefined;
+
+/** What the Web's globals give a connection: entropy (`crypto`), time (`performance`), and UTF-8 coding. */
+export const webPlatform: Platform = {
+  random() {
+    if (drawn === POOL_SIZE) {
+      engine.crypto.getRandomValues(pool);
+      drawn = 0;
+    }
+    const word = pool[drawn] as number;
+    pool[drawn++] = 0; // a key that was used is not left lying around
+    return word;
+  },
+  clock: () => engine.performance.now(),
+  utf8: {
+    decode(bytes, start, end) {
+      if (end - start < NATIVE_FROM) return portableUtf8.decode(bytes, start, end);
+      decoder ??= new engine.TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+      try {
+        return decoder.decode(bytes.subarray(start, end));
+      } catch {
+        return undefined; // not UTF-8
+      }
+    },
+    encodeInto(text, target, offset) {
+      if (text.length < NATIVE_FROM) return portableUtf8.encodeInto(text, target, offset);
+      encoder ??= new engine.TextEncoder();
+      return offset + encoder.encodeInto(text, target.subarray(offset)).written;
+    },
+    byteLength: (text) => portableUtf8.byteLength(text),
+  },
+};
+
+/** The longest delay that timers know; a longer one would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1;
+
+export const webHost: Host = {
+  now: () => engine.performance.now(),
+  after(milliseconds, run) {
+    if (milliseconds === Infinity) return () => undefined;
+    // Once more around the loop: what arrived while the thread was busy is life, and is read first.
+    const timer = engine.setTimeout(() => engine.setTimeout(run), Math.min(milliseconds, MAX_DELAY));
+    if (typeof timer === "object") timer.unref?.();
+    return () => {
+      engine.clearTimeout(timer);
+    };
+  },
+  report: (error) => {
+    engine.console.error("sansocket: a handler failed:", error);
+  },
+};

@@ -1,0 +1,251 @@
+import type { ClientRequest } from "../client.js";
+import { ClientConnection } from "../client.js";
+import type { Connection } from "../connection.js";
+import type { ResponseData } from "../handshake/negotiation.js";
+import type { RequestData } from "../handshake/request.js";
+import type { WebSocketUrl } from "../handshake/url.js";
+import { parseUrl } from "../handshake/url.js";
+import type { AbortSignalLike, Carrier } from "./dial.js";
+import { dialOver } from "./dial.js";
+import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
+import { adapterSettings, Endpoint } from "./endpoint.js";
+import { webHost, webPlatform } from "./engine.js";
+import type { Handlers } from "./peer.js";
+import { Peer } from "./peer.js";
+import type { Pump } from "./pump.js";
+
+export { HandshakeError } from "./dial.js";
+export type { AbortSignalLike } from "./dial.js";
+export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
+export { webPlatform } from "./engine.js";
+export type { Handlers, Message } from "./peer.js";
+export { Peer, PeerMessageWriter } from "./peer.js";
+export { PreparedMessage } from "../message/prepared.js";
+export { UsageError } from "../errors.js";
+
+// Any pair of WHATWG streams of bytes. What is needed of them is declared here, so that every engine's own fit.
+
+/** A pair of byte streams: a Cloudflare socket, a `Deno.Conn`, a WebTransport stream, the ends of two pipes. */
+export interface ByteStreams {
+  readonly readable: ByteReadable;
+  readonly writable: ByteWritable;
+}
+
+/** A `ReadableStream` whose chunks are `Uint8Array`s. */
+export interface ByteReadable {
+  getReader(): ByteReader;
+}
+
+/** What is needed of a `ReadableStreamDefaultReader`. */
+export interface ByteReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(reason?: unknown): Promise<unknown>;
+}
+
+/** A `WritableStream` that takes `Uint8Array`s. What is written to it is its own: it may be transferred. */
+export interface ByteWritable {
+  getWriter(): ByteWriter;
+}
+
+/** What is needed of a `WritableStreamDefaultWriter`. */
+export interface ByteWriter {
+  readonly desiredSize: number | null;
+  readonly ready: Promise<unknown>;
+  readonly closed: Promise<unknown>;
+  write(chunk: Uint8Array): Promise<unknown>;
+  close(): Promise<unknown>;
+  abort(reason?: unknown): Promise<unknown>;
+}
+
+/** A stream without a queue is handed this many bytes before it is waited for, so that small messages do not go one by one. */
+const WRITE_AHEAD = 65536;
+
+class StreamsTransport implements Carrier {
+  pending = 0;
+  readonly remoteAddress: string | undefined;
+  private readonly reader: ByteReader;
+  private readonly writer: ByteWriter;
+  private pump: Pump | undefined;
+  private reading = true;
+  private resume: (() => void) | undefined;
+
+  constructor({ readable, writable }: ByteStreams, remoteAddress?: string) {
+    this.remoteAddress = remoteAddress;
+    this.reader = readable.getReader();
+    this.writer = writable.getWriter();
+  }
+
+  start(pump: Pump): void {
+    this.pump = pump;
+    this.writer.closed.then(undefined, this.lost);
+    void this.pull(pump);
+    pump.run();
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    const bytes = joined(chunks);
+    const { length } = bytes; // whoever transfers it leaves none behind
+    this.pending += length;
+    this.writer.write(bytes).then(() => {
+      this.pending -= length;
+    }, this.lost);
+    if (this.pending < WRITE_AHEAD || (this.writer.desiredSize ?? 1) > 0) return true;
+    this.writer.ready.then(() => this.pump?.writable(), this.lost);
+    return false;
+  }
+
+  end(): void {
+    this.writer.close().then(undefined, this.lost);
+  }
+
+  destroy(): void {
+    const reason = new Error("the connection was dropped");
+    this.pending = 0;
+    this.reader.cancel(reason).then(undefined, this.lost);
+    this.writer.abort(reason).then(undefined, this.lost);
+  }
+
+  read(on: boolean): void {
+    this.reading = on;
+    if (on) this.resume?.();
+  }
+
+  private readonly lost = (error: unknown): void => {
+    this.pump?.lost(error);
+  };
+
+  private async pull(pump: Pump): Promise<void> {
+    for (;;) {
+      if (!this.reading) {
+        await new Promise<void>((resolve) => {
+          this.resume = resolve;
+        });
+        this.resume = undefined;
+      }
+      let next: Awaited<ReturnType<ByteReader["read"]>>;
+      try {
+        next = await this.reader.read();
+      } catch (error) {
+        pump.lost(error);
+        return;
+      }
+      if (next.done) {
+        pump.receiveEnd();
+        return;
+      }
+      if (!(next.value instanceof Uint8Array)) {
+        pump.lost(new TypeError("the stream gives something else than Uint8Arrays"));
+        this.destroy();
+        return;
+      }
+      pump.receive(next.value, false); // it may be anybody's
+    }
+  }
+}
+
+/** One buffer of its own: the chunks are views of slabs that connections share, which nobody must transfer. */
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  let size = 0;
+  for (const chunk of chunks) size += chunk.length;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/**
+ * Drives a connection over a pair of streams, which it locks. The connection may be a server's, a client's, or one that is
+ * open already; give it the `webPlatform`, and `halfClose` where closing `writable` leaves `readable` open.
+ * @throws {TypeError} where a stream is locked
+ */
+export function attach<Context = unknown>(
+  streams: ByteStreams,
+  connection: Connection,
+  handlers: Handlers<Context> = {},
+): Peer<Context> {
+  const transport = new StreamsTransport(streams);
+  const peer = new Peer(connection, transport, webHost, handlers);
+  transport.start(peer.pump);
+  return peer;
+}
+
+/** What is known of a pair of streams besides its bytes. */
+export interface Arrival {
+  /** Who is at the other end, for the `upgrade` hook and `peer.remoteAddress`. */
+  readonly remoteAddress?: string | undefined;
+  /** The request, where an HTTP server has read it already. Default: it is read from the stream. */
+  readonly request?: RequestData | undefined;
+  /** The bytes that were read past that request. */
+  readonly head?: Uint8Array | undefined;
+  /**
+   * Sends the response, for a request whose response is no bytes of the stream: extended CONNECT (RFC 8441, RFC 9220). It
+   * is called once, before anything is written. The body that a rejection may have is to be written behind it.
+   */
+  respond?(this: void, response: ResponseData): void;
+}
+
+/** A server's part on streams that somebody else accepts. */
+export interface StreamsEndpoint<Context = unknown> {
+  /** The peers that are open or closing. */
+  readonly peers: ReadonlySet<Peer<Context>>;
+  /**
+   * Begins the opening handshake on a pair of streams, which it locks; it needs no `this`.
+   * @throws {TypeError} where a stream is locked
+   */
+  readonly accept: (this: void, streams: ByteStreams, arrival?: Arrival) => void;
+  /** Closes every peer with 1001 and waits for them, a bounded time. New requests are answered 503. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+/**
+ * Makes what lets clients in that come as pairs of streams.
+ * @throws {UsageError} "bad-option"
+ */
+export function streamsEndpoint<Context = unknown>(
+  options: EndpointOptions<Context>,
+): StreamsEndpoint<Context> {
+  const endpoint = new Endpoint(options, webPlatform, webHost);
+  return {
+    peers: endpoint.peers,
+    accept(streams, { remoteAddress, request, head, respond } = {}) {
+      const transport = new StreamsTransport(streams, remoteAddress);
+      transport.start(endpoint.begin(transport, request, head, respond).pump);
+    },
+    close: async (closeOptions) => endpoint.close(closeOptions),
+  };
+}
+
+/** How to connect, and how the connection behaves. */
+export interface ConnectOptions<Context = unknown>
+  extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
+  /** Makes the streams to speak over. With wss they must speak TLS already. */
+  createConnection(this: void, url: WebSocketUrl): ByteStreams | Promise<ByteStreams>;
+  /** How long it may take until the connection is open, in milliseconds. Default 10000. */
+  readonly timeout?: number | undefined;
+  /** Gives up where it is aborted before the connection is open. */
+  readonly signal?: AbortSignalLike | undefined;
+}
+
+/**
+ * Connects to a ws: or wss: URL, in ASCII as the URL class leaves it. Resolves with the peer once the connection is open.
+ * @throws {UsageError} for arguments that cannot be sent
+ * @throws {HandshakeError} where the server rejects, breaks a rule, or cannot be reached
+ */
+export async function connect<Context = unknown>(
+  url: string | { readonly href: string },
+  options: ConnectOptions<Context>,
+): Promise<Peer<Context>> {
+  const timeout = options.timeout ?? options.timeouts?.handshake ?? 10_000;
+  const href = typeof url === "string" ? url : url.href;
+  const { headers, subprotocols, origin } = options;
+  const connection = new ClientConnection(
+    { url: href, headers, subprotocols, origin },
+    adapterSettings(options, webPlatform, timeout),
+  );
+  const open = async (): Promise<Carrier> =>
+    new StreamsTransport(await options.createConnection(parseUrl(href)));
+  return dialOver(connection, open, webHost, options, timeout);
+}

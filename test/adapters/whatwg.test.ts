@@ -1,0 +1,344 @@
+// The WHATWG classes where no browser can be compared: options, why something failed, backpressure, other transports. What
+// browsers do, too, is in test/browser/whatwg.test.ts.
+
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { ReadableStream, WritableStream } from "node:stream/web";
+import { TransformStream } from "node:stream/web";
+
+import { describe, expect, it, onTestFinished } from "vitest";
+
+import { connect as connectOverHttp2, http2Endpoint } from "../../src/adapters/http2.js";
+import { connect } from "../../src/adapters/node.js";
+import type { EndpointOptions, Peer } from "../../src/adapters/node.js";
+import type { ByteStreams } from "../../src/adapters/streams.js";
+import { connect as connectOverStreams, streamsEndpoint } from "../../src/adapters/streams.js";
+import type { ErrorEventLike, WebSocket } from "../../src/whatwg/index.js";
+import { makeWebSocket, makeWebSocketStream } from "../../src/whatwg/index.js";
+import { deferred, ECHO, eventually, listen, SERVE, UPGRADE_TLS, wait } from "../support/entries.js";
+import { noLooseEnds } from "../support/loose-ends.js";
+
+noLooseEnds();
+
+const OverNode = makeWebSocket(connect);
+const StreamOverNode = makeWebSocketStream(connect);
+
+function opened(socket: WebSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => {
+      resolve();
+    };
+    socket.onerror = ({ error }) => {
+      reject(new Error("it failed", { cause: error }));
+    };
+  });
+}
+
+function closed(socket: WebSocket): Promise<readonly [number, string, boolean]> {
+  return new Promise((resolve) => {
+    socket.addEventListener("close", ({ code, reason, wasClean }) => {
+      resolve([code, reason, wasClean]);
+    });
+  });
+}
+
+function failed(socket: WebSocket): Promise<ErrorEventLike> {
+  return new Promise((resolve) => {
+    socket.addEventListener("error", resolve, { once: true });
+  });
+}
+
+function nextData(socket: WebSocket): Promise<unknown> {
+  return new Promise((resolve) => {
+    socket.addEventListener(
+      "message",
+      ({ data }) => {
+        resolve(data);
+      },
+      { once: true },
+    );
+  });
+}
+
+describe("makeWebSocket()", () => {
+  it("options: the class's own and each socket's, protocols among them", async () => {
+    const seen: (string | undefined)[] = [];
+    const { url } = await SERVE.start({
+      upgrade(request) {
+        seen.push(request.header("x-a"), request.header("x-b"), request.origin);
+        return { subprotocol: request.subprotocols[1] };
+      },
+    });
+    const origin = new URL(url.replace("ws", "http")).origin;
+    const WithOrigin = makeWebSocket(connect, { origin, headers: { "x-a": "1" } });
+    const first = new WithOrigin(url, ["a", "b"]);
+    await opened(first);
+    const second = new WithOrigin(new URL(url), { protocols: ["a", "c"], headers: { "x-b": "2" } });
+    await opened(second);
+    expect([first.protocol, second.protocol]).toEqual(["b", "c"]);
+    expect(seen).toEqual(["1", undefined, origin, undefined, "2", origin]);
+    const ends = [closed(first), closed(second)];
+    first.close();
+    second.close(4000);
+    expect(await Promise.all(ends)).toEqual([
+      [1005, "", true],
+      [4000, "", true],
+    ]);
+  });
+
+  it("TLS", async () => {
+    const { url, options } = await UPGRADE_TLS.start(ECHO);
+    const socket = new OverNode(url, { ...options });
+    await opened(socket);
+    socket.send("hi");
+    expect(await nextData(socket)).toBe("hi");
+    socket.close();
+    await closed(socket);
+  });
+
+  it.each<[string, EndpointOptions, object, object]>([
+    [
+      "the server rejects",
+      { upgrade: () => ({ status: 401, body: "who are you?" }) },
+      {},
+      { name: "HandshakeError", response: { status: 401 } },
+    ],
+    [
+      "a header that cannot be sent",
+      {},
+      { headers: { "a b": "c" } },
+      { name: "UsageError", code: "bad-header" },
+    ],
+    [
+      "none of the subprotocols is taken",
+      {},
+      { protocols: ["a"] },
+      { cause: { by: "local", rule: "transport-lost" } },
+    ],
+    [
+      "nobody is there",
+      {},
+      {
+        createConnection: () => {
+          throw new Error("mine");
+        },
+      },
+      { name: "HandshakeError", cause: { error: new Error("mine") } },
+    ],
+  ])("the error event tells why: %s", async (_, serverOptions, options, error) => {
+    const { url } = await SERVE.start(serverOptions);
+    const socket = new OverNode(url, options);
+    const [event, end] = await Promise.all([failed(socket), closed(socket)]);
+    expect(event.error).toMatchObject(error);
+    expect([event.target, socket.readyState, end]).toEqual([socket, 3, [1006, "", false]]);
+  });
+
+  it("a message over the limit fails it", async () => {
+    const { url } = await SERVE.start({ open: (peer) => void peer.send("x".repeat(11)) });
+    const socket = new OverNode(url, { limits: { message: 10 } });
+    const [event, end] = await Promise.all([failed(socket), closed(socket)]);
+    expect(event.error).toMatchObject({ cause: { rule: "message-limit" }, sent: { code: 1009 } });
+    expect(end).toEqual([1006, "", false]);
+  });
+
+  it.each<[string, readonly [(number | undefined)?, string?], string | undefined]>([
+    ["2999.5 rounds to 3000", [2999.5], undefined],
+    ["3000.5 rounds to 3000", [3000.5], undefined],
+    ["1000.6 rounds to 1001", [1000.6], "InvalidAccessError"],
+    ["4999.5 rounds to 5000", [4999.5], "InvalidAccessError"],
+    ["no code, and a reason", [undefined, "x"], undefined],
+    ["no code, and a reason that is too long", [undefined, "x".repeat(124)], "SyntaxError"],
+    ["CR", [1000, "a\rb"], "SyntaxError"],
+    ["LF", [1000, "a\nb"], "SyntaxError"],
+    ["NUL", [1000, "a\0b"], "SyntaxError"],
+  ])("close(), by WebIDL: %s", async (_, args, name) => {
+    const { url } = await SERVE.start({});
+    const socket = new OverNode(url);
+    const end = closed(socket);
+    if (name === undefined) socket.close(...args);
+    else expect(() => socket.close(...args)).toThrow(expect.objectContaining({ name }) as Error);
+    expect(socket.readyState).toBe(name === undefined ? 2 : 0);
+    socket.close();
+    expect(await end).toEqual([1006, "", false]);
+  });
+
+  it.each(["", "/path", "host:80"])("a URL that is not absolute: %s", (url) => {
+    expect(() => new OverNode(url)).toThrow(expect.objectContaining({ name: "SyntaxError" }) as Error);
+  });
+
+  it("bufferedAmount counts what a slow peer has not read", async () => {
+    const opens = deferred<Peer>();
+    const { url } = await SERVE.start({ open: opens.resolve });
+    const socket = new OverNode(url);
+    await opened(socket);
+    let sent = 0;
+    for (let index = 0; index < 400; index++) {
+      socket.send(new Uint8Array(65_536));
+      sent += 65_536;
+    }
+    expect(socket.bufferedAmount).toBe(sent);
+    await wait(1);
+    expect(socket.bufferedAmount).toBeGreaterThan(0);
+    expect(socket.bufferedAmount).toBeLessThanOrEqual(sent);
+    let count = 0;
+    for await (const message of await opens.promise) {
+      expect(message.payload.length).toBe(65_536);
+      if (++count === 400) break;
+    }
+    await eventually(() => socket.bufferedAmount === 0);
+    socket.close();
+    await closed(socket);
+  });
+});
+
+describe("makeWebSocketStream()", () => {
+  it("writing waits for a peer that does not read, reading makes the sender wait", async () => {
+    const opens = deferred<Peer>();
+    const { url } = await SERVE.start({ open: opens.resolve });
+    const stream = new StreamOverNode(url);
+    const { readable, writable } = await stream.opened;
+    const peer = await opens.promise;
+    const [reader, writer] = [readable.getReader(), writable.getWriter()];
+    const chunk = new Uint8Array(100_000);
+
+    // Far more than fits between the two.
+    let written = 0;
+    const writing = (async () => {
+      while (written < 300) {
+        await writer.write(chunk);
+        written++;
+      }
+    })();
+    for (let turn = 0; turn < 400; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(written).toBeLessThan(300);
+    let count = 0;
+    for await (const message of peer) {
+      expect(message.payload.length).toBe(chunk.length);
+      if (++count === 300) break;
+    }
+    await writing;
+
+    let sent = 0;
+    while (peer.send(chunk)) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (++sent === 1000) throw new Error("nobody reads, and there is no end to sending");
+    }
+    const drained = peer.drained();
+    for (let index = 0; index <= sent; index++) {
+      const { value } = await reader.read();
+      expect((value as ArrayBuffer).byteLength).toBe(chunk.length);
+    }
+    expect(await drained).toBe(true);
+    peer.terminate();
+    await expect(stream.closed).rejects.toMatchObject({
+      name: "WebSocketError",
+      closeCode: 1006,
+      cause: { section: "RFC 6455 7.1.5" },
+    });
+  });
+
+  it.each<[string, (peer: Peer) => unknown, "resolves" | "rejects"]>([
+    ["closed in order", (peer) => peer.close(4000), "resolves"],
+    ["failed by the server", (peer) => peer.close(1011), "resolves"],
+    ["lost", (peer) => peer.terminate(), "rejects"],
+  ])("messages that came before the end are not lost: %s", async (_, end, outcome) => {
+    const { url } = await SERVE.start({
+      open(peer) {
+        for (let index = 0; index < 5; index++) peer.send(`${index}`);
+        setImmediate(() => end(peer)); // what was sent has left
+      },
+    });
+    const stream = new StreamOverNode(url);
+    const { readable } = await stream.opened;
+    if (outcome === "rejects") await stream.closed.catch(() => undefined); // it is over, and nobody has read
+    const texts: unknown[] = [];
+    const reading = (async () => {
+      for await (const text of readable) texts.push(text);
+    })();
+    if (outcome === "resolves") await reading;
+    else await expect(reading).rejects.toMatchObject({ name: "WebSocketError", closeCode: 1006 });
+    expect(texts).toEqual(["0", "1", "2", "3", "4"]);
+    await (outcome === "resolves" ? stream.closed : expect(stream.closed).rejects.toThrow());
+  });
+
+  it("why it could not be opened is the error's cause", async () => {
+    const { url } = await SERVE.start({ upgrade: () => ({ status: 403 }) });
+    const stream = new StreamOverNode(url, { headers: { "x-a": "1" } });
+    await expect(stream.opened).rejects.toMatchObject({
+      name: "WebSocketError",
+      closeCode: null,
+      cause: { name: "HandshakeError", response: { status: 403 } },
+    });
+    await expect(stream.closed).rejects.toMatchObject({ closeCode: 1006 });
+  });
+
+  it("a subprotocol that the server does not take", async () => {
+    const { url } = await SERVE.start({});
+    const stream = new StreamOverNode(url, { protocols: ["a"] });
+    await expect(stream.opened).rejects.toMatchObject({ name: "WebSocketError" });
+    await expect(stream.closed).rejects.toMatchObject({ name: "WebSocketError" });
+  });
+});
+
+describe("over other transports", () => {
+  it("HTTP/2: several on one session", async () => {
+    const endpoint = http2Endpoint(ECHO);
+    const server = http2.createServer({ settings: { enableConnectProtocol: true } });
+    server.on("stream", endpoint.handleStream);
+    await listen(server);
+    const { port } = server.address() as AddressInfo;
+    const session = http2.connect(`http://127.0.0.1:${port}`);
+    onTestFinished(() => {
+      session.destroy();
+      server.close();
+    });
+    const OverHttp2 = makeWebSocket(connectOverHttp2, { session });
+    const sockets = [1, 2].map(() => new OverHttp2(`ws://127.0.0.1:${port}/`));
+    await Promise.all(sockets.map(opened));
+    for (const [index, socket] of sockets.entries()) {
+      socket.send(`${index}`);
+      expect(await nextData(socket)).toBe(`${index}`);
+      const end = closed(socket);
+      socket.close(3000, "bye");
+      expect(await end).toEqual([3000, "bye", true]);
+    }
+  });
+
+  it("a pair of streams", async () => {
+    const endpoint = streamsEndpoint(ECHO);
+    const createConnection = (): ByteStreams => {
+      const [up, down] = [
+        new TransformStream<Uint8Array, Uint8Array>(),
+        new TransformStream<Uint8Array, Uint8Array>(),
+      ];
+      endpoint.accept({ readable: up.readable, writable: down.writable });
+      return { readable: down.readable, writable: up.writable };
+    };
+    const socket = new (makeWebSocket(connectOverStreams, { createConnection }))("ws://example.com/");
+    socket.binaryType = "arraybuffer";
+    await opened(socket);
+    socket.send(new Uint8Array([1, 2]));
+    expect(await nextData(socket)).toEqual(new Uint8Array([1, 2]).buffer);
+    socket.close();
+    await closed(socket);
+    const stream = new (makeWebSocketStream(connectOverStreams, { createConnection }))("ws://example.com/");
+    const connection = await stream.opened;
+    // The streams are the engine's own: they pipe.
+    const readable = connection.readable as unknown as ReadableStream<string>;
+    const writable = connection.writable as unknown as WritableStream<string>;
+    const shout = new TransformStream<string, string>({
+      transform(text, controller) {
+        controller.enqueue(`${text}!`);
+      },
+    });
+    const source = shout.writable.getWriter();
+    const piping = shout.readable.pipeTo(writable, { preventClose: true });
+    await source.write("hi");
+    const reader = readable.getReader();
+    expect(await reader.read()).toEqual({ done: false, value: "hi!" });
+    await source.close();
+    await piping;
+    stream.close({ closeCode: 3000 });
+    expect(await stream.closed).toEqual({ closeCode: 3000, reason: "" });
+  });
+});
