@@ -1,7 +1,13 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/adapters/node.ts", "src/testing/index.ts"],
+  entry: [
+    "src/index.ts",
+    "src/adapters/bun.ts",
+    "src/adapters/deno.ts",
+    "src/adapters/node.ts",
+    "src/testing/index.ts",
+  ],
   format: "esm",
   target: "es2022",
   platform: "neutral",
