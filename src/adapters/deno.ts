@@ -229,7 +229,10 @@ export interface ConnectTlsOptions {
 
 /** Where to listen, and all that an endpoint takes. */
 export interface ServeOptions<Context = unknown> extends Serving<Context> {
-  /** Given, the server speaks wss: its certificate and key. */
+  /**
+   * Given, the server speaks wss: its certificate and key. Deno finishes TLS before it closes a connection: who never speaks
+   * it is forgotten in time, but keeps a socket open. Put what ends TLS in front of a public server.
+   */
   readonly tls?: ServeTlsOptions | undefined;
 }
 

@@ -10,9 +10,10 @@ import { HandshakeError } from "../../src/adapters/dial.js";
 import type { EndpointOptions } from "../../src/adapters/endpoint.js";
 import type { Message, Peer } from "../../src/adapters/peer.js";
 import { UsageError } from "../../src/errors.js";
+import type { ClosedEvent } from "../../src/events.js";
 import { upgradeRequest } from "../support/http.js";
 import { bytes, closePayload, frame } from "../support/wire.js";
-import type { Over, Tools } from "./tools.js";
+import type { Over, RawSocket, Tools } from "./tools.js";
 import { acceptByHand, deferred, eventually, pattern, rejection, take, wait } from "./tools.js";
 
 export interface Case {
@@ -73,10 +74,11 @@ function wsClient(t: Tools, url: string, options: WebSocket.ClientOptions = {}):
 
 function once(client: WebSocket, event: string): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
+    client.once("error", reject);
     client.once(event, (...args: unknown[]) => {
+      client.off("error", reject);
       resolve(args);
     });
-    if (event !== "error") client.once("error", reject);
   });
 }
 
@@ -114,7 +116,7 @@ const WITH_WS: readonly Case[] = [
       client.close(4000, "done");
       const [code, reason] = await once(client, "close");
       deepEqual([code, String(reason)], [4000, "done"]);
-      equal(server.peers.size, 0);
+      await eventually(() => server.peers.size === 0);
     },
   })),
   {
@@ -215,7 +217,7 @@ const BACKPRESSURE: readonly Case[] = [
       raw.send(upgradeRequest());
       await eventually(() => returned !== undefined);
       equal(returned, false);
-      raw.read();
+      raw.stream.resume();
       await drained.promise;
     },
   },
@@ -501,7 +503,14 @@ const TLS: readonly Case[] = [
     async run(t) {
       const server = await t.serve({ timeouts: { handshake: 50, linger: 50 } }, "tls");
       const raw = await t.raw(server.port);
-      await raw.over();
+      if (t.runtime !== "deno") {
+        await raw.over();
+        return;
+      }
+      // Deno finishes TLS before it closes a connection. If it stops to do so, the documentation is to be changed.
+      const isDropped = await Promise.race([raw.over().then(() => true), wait(400).then(() => false)]);
+      equal(isDropped, false);
+      await server.close({ timeout: LONG });
     },
   },
   {
@@ -574,7 +583,7 @@ const CLOSING: readonly Case[] = [
         const [a, b] = await Promise.all([there.closed, here.closed]);
         deepEqual([a.clean, b.clean], [true, true]);
         deepEqual([a.code, b.code], [server ?? client, client ?? server]);
-        equal(serving.peers.size, 0);
+        await eventually(() => serving.peers.size === 0);
       },
     })),
   ),
@@ -696,33 +705,45 @@ interface RawEnd {
   readonly endedBefore: boolean;
 }
 
+/** Resets a connection: a socket that is closed with bytes unread is. (`resetAndDestroy` may send FIN before.) */
+function reset(raw: RawSocket): void {
+  raw.stream.destroy();
+}
+
 const LOSSES: readonly Case[] = [
   {
     name: "a reset by the client inside of a message: 1006, by the transport",
     async run(t) {
-      const over = deferred<Peer>();
-      const server = await t.serve({ close: (peer) => void over.resolve(peer) });
-      const raw = await t.rawClient(server.port);
-      raw.send(frame({ opcode: 2, payload: pattern(1000), masked: true }).subarray(0, 500));
-      await eventually(() => server.peers.size === 1);
-      raw.stream.resetAndDestroy();
-      const { code, clean, cause } = await (await over.promise).closed;
+      const over = deferred<ClosedEvent>();
+      const server = await t.serve({
+        open: (peer) => void peer.send(new Uint8Array(16 * MIB)),
+        close: (_, closed) => void over.resolve(closed),
+      });
+      const raw = await t.raw(server.port, { reading: false });
+      const part = frame({ opcode: 2, payload: pattern(1000), masked: true }).subarray(0, 500);
+      raw.send(upgradeRequest(), part);
+      await eventually(() => [...server.peers].some(({ bufferedAmount }) => bufferedAmount > 0));
+      reset(raw);
+      const { code, clean, cause } = await over.promise;
       deepEqual([code, clean, cause.by], [1006, false, "transport"]);
+      ok(cause.error instanceof Error);
     },
   },
   {
     name: "a reset by the server: 1006, by the transport; who iterates comes to an end",
     async run(t) {
+      const accepted = deferred<RawSocket>();
       const url = await t.rawServer(async (raw) => {
         await acceptByHand(raw, frame({ opcode: 1, payload: "last" }));
-        await raw.frame();
-        raw.stream.resetAndDestroy();
+        raw.stream.pause();
+        accepted.resolve(raw);
       });
       const peer = await t.connect(url);
-      const got: unknown[] = [];
-      peer.send("go");
-      for await (const { data } of peer) got.push(data);
-      deepEqual(got, ["last"]);
+      equal((await take(peer, 1))[0]?.data, "last");
+      peer.send(new Uint8Array(16 * MIB));
+      const raw = await accepted.promise;
+      reset(raw);
+      for await (const { data } of peer) throw new Error(`there is ${data.length} more`);
       const { code, cause } = await peer.closed;
       deepEqual([code, cause.by], [1006, "transport"]);
     },
@@ -749,7 +770,7 @@ const LOSSES: readonly Case[] = [
       const raw = await t.raw(server.port, { reading: false });
       raw.send(upgradeRequest());
       await eventually(() => server.peers.size === 1);
-      raw.stream.resetAndDestroy();
+      reset(raw);
       equal(await over.promise, 0);
     },
   },
