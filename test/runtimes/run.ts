@@ -25,13 +25,14 @@ export async function run(
   const loose: unknown[] = [];
   process.on("unhandledRejection", (error) => void loose.push(error));
   process.on("uncaughtException", (error) => void loose.push(error));
-  for (const { name, run: runCase } of CASES) {
+  for (const each of CASES) {
+    const { name } = each;
     if (only !== undefined && !name.includes(only)) continue;
     const tools = new Tools(adapter, runtime, tls);
     const began = performance.now();
     let failure: string | undefined;
     try {
-      await inTime(runCase(tools));
+      await inTime(each.run(tools));
       await inTime(tools.end());
       if (loose.length > 0) throw loose.splice(0)[0];
     } catch (error) {
