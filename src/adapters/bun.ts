@@ -10,20 +10,7 @@ import type { Pump, Transport } from "./pump.js";
 import { systemHost, systemPlatform } from "./system.js";
 import { requireSupported, unsupported } from "./unsupported.js";
 
-export { HandshakeError } from "./dial.js";
-export type {
-  Accept,
-  Address,
-  Answer,
-  CloseOptions,
-  ConnectionOptions,
-  EndpointOptions,
-  Server,
-} from "./endpoint.js";
-export type { Handlers, Message } from "./peer.js";
-export { Peer, PeerMessageWriter } from "./peer.js";
-export { PreparedMessage } from "../message/prepared.js";
-export { UsageError } from "../errors.js";
+export * from "./public.js";
 
 /** What is used of Bun, and no more; a module's own, so that it is nobody else's global. */
 declare const Bun: {

@@ -17,20 +17,7 @@ import { Peer, reportTo } from "./peer.js";
 import type { Pump, Transport } from "./pump.js";
 import { MAX_DELAY, systemHost, systemPlatform } from "./system.js";
 
-export { HandshakeError } from "./dial.js";
-export type {
-  Accept,
-  Address,
-  Answer,
-  CloseOptions,
-  ConnectionOptions,
-  EndpointOptions,
-  Server,
-} from "./endpoint.js";
-export type { Handlers, Message } from "./peer.js";
-export { Peer, PeerMessageWriter } from "./peer.js";
-export { PreparedMessage } from "../message/prepared.js";
-export { UsageError } from "../errors.js";
+export * from "./public.js";
 
 /** What Node gives a connection: entropy, time, and UTF-8 coding. */
 export const nodePlatform: Platform = systemPlatform;
