@@ -18,7 +18,7 @@ export class ChunkQueue {
     }
   }
 
-  /** What to write next, which stays queued; undefined: nothing is queued. It stays as it is, whatever is pushed. */
+  /** What to write next, which stays queued; undefined: nothing is queued. */
   peek(): Uint8Array | undefined {
     const { chunks } = this;
     const first = chunks[this.done];
@@ -44,7 +44,7 @@ export class ChunkQueue {
     return joined;
   }
 
-  /** So many bytes of what `peek` gave are written. */
+  /** So many bytes of what `peek` gave last are written; more may have been pushed since. */
   drop(count: number): void {
     const first = this.chunks[this.done];
     if (first === undefined) return;

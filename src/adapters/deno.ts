@@ -62,9 +62,13 @@ export const denoPlatform: Platform = systemPlatform;
 /** The transport takes more output while fewer than so many bytes are queued. */
 const HIGH_WATER_MARK = 65536;
 
-// A read that waits holds its buffer, so that an idle connection has a small one.
+// A read that waits holds its buffer, so that an idle connection has a small one. It is read into again and again, and
+// what came is copied: a fresh buffer for each read cost twice as much with small messages, and more with large ones, too.
 const SMALLEST_READ = 2048;
-const LARGEST_READ = 131_072;
+const LARGEST_READ = 65536;
+
+/** After so many reads in a row that a quarter of the buffer would have held, it is exchanged for a smaller one. */
+const SMALL_READS = 64;
 
 class ConnTransport implements Transport {
   private readonly conn: Conn;
@@ -79,6 +83,7 @@ class ConnTransport implements Transport {
   private inputEnded = false;
   private gone = false;
   private buffer = new Uint8Array(SMALLEST_READ);
+  private smallReads = 0;
   private readonly onGone: () => void;
 
   constructor(conn: Conn, onGone: () => void = () => undefined) {
@@ -138,7 +143,8 @@ class ConnTransport implements Transport {
           pump.receiveEnd();
           this.closeIfOver();
         } else {
-          this.hand(pump, buffer, count);
+          pump.receive(buffer.subarray(0, count), false);
+          this.fit(count);
         }
       }
     } catch (error) {
@@ -148,16 +154,15 @@ class ConnTransport implements Transport {
     }
   }
 
-  /** A buffer that is mostly full is given away, else its bytes are copied. The next one fits what comes. */
-  private hand(pump: Pump, buffer: Uint8Array, count: number): void {
-    const { length } = buffer;
-    if (count * 2 < length) {
-      if (count * 8 < length && length > SMALLEST_READ) this.buffer = new Uint8Array(length / 4);
-      pump.receive(buffer.subarray(0, count), false);
-      return;
+  /** Makes the buffer larger where it was filled, and smaller again. */
+  private fit(count: number): void {
+    const { length } = this.buffer;
+    this.smallReads = count * 4 < length ? this.smallReads + 1 : 0;
+    if (count === length && length < LARGEST_READ) this.buffer = new Uint8Array(length * 2);
+    else if (this.smallReads > SMALL_READS && length > SMALLEST_READ) {
+      this.buffer = new Uint8Array(length / 2);
+      this.smallReads = 0;
     }
-    this.buffer = new Uint8Array(count === length ? Math.min(length * 4, LARGEST_READ) : length);
-    pump.receive(buffer.subarray(0, count), true);
   }
 
   private async writeAll(): Promise<void> {
