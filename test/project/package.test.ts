@@ -58,7 +58,14 @@ describe("the manifest", () => {
   });
 
   it("exports the core, the adapters, the testing tools and itself", () => {
-    expect(Object.keys(manifest.exports)).toEqual([".", "./bun", "./deno", "./node", "./testing", "./package.json"]);
+    expect(Object.keys(manifest.exports)).toEqual([
+      ".",
+      "./bun",
+      "./deno",
+      "./node",
+      "./testing",
+      "./package.json",
+    ]);
   });
 
   it("the lock file agrees with it", () => {
