@@ -4,6 +4,8 @@ export default defineConfig({
   entry: [
     "src/index.ts",
     "src/adapters/node.ts",
+    "src/adapters/deno.ts",
+    "src/adapters/bun.ts",
     "src/adapters/http2.ts",
     "src/adapters/streams.ts",
     "src/whatwg/index.ts",

@@ -10,7 +10,8 @@ export type UsageCode =
   | "bad-text"
   | "bad-url"
   | "no-entropy"
-  | "payload-too-long";
+  | "payload-too-long"
+  | "unsupported";
 
 /** A mistake of the caller's: thrown at once, with the connection left as it was. The message says what to do. */
 export class UsageError extends Error {

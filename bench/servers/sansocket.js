@@ -1,4 +1,5 @@
-import { PreparedMessage, serve } from "../../dist/adapters/node.js";
+const runtime = typeof Bun !== "undefined" ? "bun" : typeof Deno !== "undefined" ? "deno" : "node";
+const { PreparedMessage, serve } = await import(`../../dist/adapters/${runtime}.js`);
 
 export { version } from "../peers/sansocket.js";
 

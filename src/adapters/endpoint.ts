@@ -44,6 +44,35 @@ export interface EndpointOptions<Context = unknown> extends ConnectionOptions, H
   ): Answer<Context> | Promise<Answer<Context>>;
 }
 
+/** Where to listen, and all that an endpoint takes, on every runtime; `tls` is each runtime's own. */
+export interface Serving<Context = unknown> extends EndpointOptions<Context> {
+  /** The TCP port; 0 for any that is free. */
+  readonly port?: number | undefined;
+  /** The address to listen on. Default: all of them, of IPv6 and of IPv4. */
+  readonly host?: string | undefined;
+  /** The unix socket to listen on, in place of a port. */
+  readonly socketPath?: string | undefined;
+}
+
+/** A TCP address. */
+export interface Address {
+  readonly address: string;
+  readonly family: string;
+  readonly port: number;
+}
+
+/** A server that listens. */
+export interface Server<Context = unknown> {
+  /** Where it listens: an address and a port, or the path of a unix socket. */
+  readonly address: Address | string;
+  /** Where to connect to: ws://host:port, or wss; empty on a unix socket. */
+  readonly url: string;
+  /** The peers that are open or closing. */
+  readonly peers: ReadonlySet<Peer<Context>>;
+  /** Stops listening, closes every peer with 1001 and waits for them, a bounded time. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
 /** How to say goodbye to all. */
 export interface CloseOptions {
   /** Default 1001, "going away". */
@@ -186,6 +215,15 @@ export class Endpoint<Context = unknown> {
 }
 
 const GOING_AWAY: RejectOptions = { status: 503, body: "the server is going away\n" };
+
+/** Where a client on the same machine connects to. */
+export function urlOf(where: Address | string, secure: boolean): string {
+  if (typeof where === "string") return "";
+  const { address, family, port } = where;
+  const anywhere = address === "::" || address === "0.0.0.0";
+  const host = anywhere ? "localhost" : family === "IPv6" ? `[${address}]` : address;
+  return `${secure ? "wss" : "ws"}://${host}:${port}`;
+}
 
 /** The settings of an adapter's connections: its transport can be half closed, and silence is noticed. */
 export function adapterSettings(

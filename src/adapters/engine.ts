@@ -1,6 +1,7 @@
 import { portableUtf8 } from "../bytes/utf8.js";
 import type { Platform } from "../platform.js";
 import type { Host } from "./pump.js";
+import { simdMask, simdMaskInto } from "./simd.js";
 
 // What engines with an event loop have in common, whoever made them: browsers, workers, Deno, Bun, Node.
 
@@ -62,6 +63,8 @@ export const webPlatform: Platform = {
     },
     byteLength: (text) => portableUtf8.byteLength(text),
   },
+  mask: simdMask,
+  maskInto: simdMaskInto,
 };
 
 /** The longest delay that timers know; a longer one would fire at once. */

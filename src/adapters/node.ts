@@ -1,81 +1,26 @@
-import { randomFillSync } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo, ListenOptions } from "node:net";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 
-import type { ClientRequest } from "../client.js";
-import { ClientConnection } from "../client.js";
 import type { Connection } from "../connection.js";
-import { UsageError } from "../errors.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { WebSocketUrl } from "../handshake/url.js";
-import { parseUrl } from "../handshake/url.js";
 import type { Platform } from "../platform.js";
-import { causeOf } from "../rules.js";
-import { dial, HandshakeError } from "./dial.js";
-import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
-import { adapterSettings, Endpoint } from "./endpoint.js";
+import type { Connecting, Link } from "./connecting.js";
+import { connectOver } from "./connecting.js";
+import type { CloseOptions, ConnectionOptions, EndpointOptions, Server, Serving } from "./endpoint.js";
+import { Endpoint, urlOf } from "./endpoint.js";
 import type { Handlers } from "./peer.js";
-import { nodeUtf8 } from "./node-utf8.js";
 import { Peer, reportTo } from "./peer.js";
-import type { Host, Pump, Transport } from "./pump.js";
-import { simdMask, simdMaskInto } from "./simd.js";
-import { zlibCodec } from "./zlib.js";
+import type { Pump, Transport } from "./pump.js";
+import { MAX_DELAY, systemHost, systemPlatform } from "./system.js";
 
-export { HandshakeError } from "./dial.js";
-export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
-export type { Handlers, Message } from "./peer.js";
-export { Peer, PeerMessageWriter } from "./peer.js";
-export type { DeflateOptions } from "../deflate/extension.js";
-export { permessageDeflate } from "../deflate/extension.js";
-export type { SendOptions } from "../message/prepared.js";
-export { PreparedMessage } from "../message/prepared.js";
-export { UsageError } from "../errors.js";
+export * from "./public.js";
 
-/** Random words are drawn from the system in bulk. */
-const POOL_SIZE = 2048;
-const pool = new Int32Array(POOL_SIZE);
-let drawn = POOL_SIZE;
-
-/** What Node gives a connection: entropy, time, UTF-8 coding, and WebAssembly to mask with. Bun and Deno have all of it, too. */
-export const nodePlatform: Platform = {
-  random() {
-    if (drawn === POOL_SIZE) {
-      randomFillSync(pool);
-      drawn = 0;
-    }
-    const word = pool[drawn] as number;
-    pool[drawn++] = 0; // a key that was used is not left lying around
-    return word;
-  },
-  clock: () => performance.now(),
-  utf8: nodeUtf8,
-  mask: simdMask,
-  maskInto: simdMaskInto,
-  get deflate() {
-    return zlibCodec(); // found out when it is first needed
-  },
-};
-
-/** The longest delay that Node's timers know; a longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1;
-
-const host: Host = {
-  now: () => performance.now(),
-  after(milliseconds, run) {
-    if (milliseconds === Infinity) return () => undefined;
-    // After the poll phase: what arrived while the process was busy is life, and is read first.
-    const timer = setTimeout(() => setImmediate(run), Math.min(milliseconds, MAX_DELAY)).unref();
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-  report: (error) => {
-    console.error("sansocket: a handler failed:", error);
-  },
-};
+/** What Node gives a connection: entropy, time, and UTF-8 coding. */
+export const nodePlatform: Platform = systemPlatform;
 
 class DuplexTransport implements Transport {
   private readonly duplex: Duplex;
@@ -160,7 +105,7 @@ export function attach<Context = unknown>(
   connection: Connection,
   handlers: Handlers<Context> = {},
 ): Peer<Context> {
-  const peer = new Peer(connection, new DuplexTransport(duplex), host, handlers);
+  const peer = new Peer(connection, new DuplexTransport(duplex), systemHost, handlers);
   wire(duplex, peer.pump);
   return peer;
 }
@@ -185,7 +130,7 @@ export interface UpgradeEndpoint<Context = unknown> {
 export function upgradeEndpoint<Context = unknown>(
   options: EndpointOptions<Context>,
 ): UpgradeEndpoint<Context> {
-  const endpoint = new Endpoint(options, nodePlatform, host);
+  const endpoint = new Endpoint(options, nodePlatform, systemHost);
   return {
     peers: endpoint.peers,
     handleUpgrade(request, socket, head) {
@@ -198,27 +143,9 @@ export function upgradeEndpoint<Context = unknown>(
 }
 
 /** Where to listen, and all that an endpoint takes. */
-export interface ServeOptions<Context = unknown> extends EndpointOptions<Context> {
-  /** The TCP port; 0 for any that is free. */
-  readonly port?: number | undefined;
-  /** The address to listen on. Default: as `net.Server.listen` has it, all of them. */
-  readonly host?: string | undefined;
-  /** The unix socket to listen on, in place of a port. */
-  readonly socketPath?: string | undefined;
+export interface ServeOptions<Context = unknown> extends Serving<Context> {
   /** Given, the server speaks wss: certificate and key, as `tls.createServer` takes them. */
   readonly tls?: tls.TlsOptions | undefined;
-}
-
-/** A server that listens. */
-export interface Server<Context = unknown> {
-  /** Where it listens: an address and a port, or the path of a unix socket. */
-  readonly address: AddressInfo | string;
-  /** Where to connect to: ws://host:port, or wss; empty on a unix socket. */
-  readonly url: string;
-  /** The peers that are open or closing. */
-  readonly peers: ReadonlySet<Peer<Context>>;
-  /** Stops listening, closes every peer with 1001 and waits for them, a bounded time. */
-  close(options?: CloseOptions): Promise<void>;
 }
 
 /**
@@ -227,7 +154,7 @@ export interface Server<Context = unknown> {
  * @throws {UsageError} "bad-option"
  */
 export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
-  const endpoint = new Endpoint(options, nodePlatform, host);
+  const endpoint = new Endpoint(options, nodePlatform, systemHost);
   const listener = (socket: net.Socket): void => {
     wire(socket, endpoint.begin(new DuplexTransport(socket)).pump);
   };
@@ -251,7 +178,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     server.listen(options.socketPath === undefined ? where : { path: options.socketPath }, () => {
       server.off("error", reject);
       server.on("error", (error) => {
-        reportTo(options, host, error, undefined); // a connection could not be accepted
+        reportTo(options, systemHost, error, undefined); // a connection could not be accepted
       });
       resolve();
     });
@@ -259,7 +186,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
   const address = server.address() as AddressInfo | string;
   return {
     address,
-    url: typeof address === "string" ? "" : urlOf(address, options.tls !== undefined),
+    url: urlOf(address, options.tls !== undefined),
     peers: endpoint.peers,
     async close(closeOptions) {
       const gone = endpoint.close(closeOptions);
@@ -272,16 +199,9 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
 }
 
 /** How to connect, and how the connection behaves. */
-export interface ConnectOptions<Context = unknown>
-  extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
+export interface ConnectOptions<Context = unknown> extends Connecting<Context> {
   /** Further options for `tls.connect`, with wss: a certificate authority, for example. */
   readonly tls?: tls.ConnectionOptions | undefined;
-  /** The unix socket to connect to, in place of the URL's host. */
-  readonly socketPath?: string | undefined;
-  /** How long it may take until the connection is open, in milliseconds. Default 10000. */
-  readonly timeout?: number | undefined;
-  /** Gives up where it is aborted before the connection is open. */
-  readonly signal?: AbortSignal | undefined;
   /** Makes the stream to speak over: where proxies and tunnels plug in. With wss it must speak TLS already. */
   createConnection?(this: void, url: WebSocketUrl): Duplex | Promise<Duplex>;
 }
@@ -295,83 +215,33 @@ export async function connect<Context = unknown>(
   url: string | URL,
   options: ConnectOptions<Context> = {},
 ): Promise<Peer<Context>> {
-  const timeout = options.timeout ?? options.timeouts?.handshake ?? 10_000;
-  const settings = adapterSettings(options, nodePlatform, timeout);
-  const { headers, subprotocols, origin, signal } = options;
-  if (!URL.canParse(String(url))) throw new UsageError("bad-url", `${String(url)} is no WebSocket URL`);
-  const href = new URL(url).href; // percent-encodes, and writes other alphabets in ASCII
-  const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
-  signal?.throwIfAborted();
-  const duplex = await openTransport(parseUrl(href), options, timeout);
-  const { peer, opened } = dial(connection, new DuplexTransport(duplex), host, options);
-  const abort = (): void => {
-    peer.terminate();
-  };
-  signal?.addEventListener("abort", abort, { once: true });
-  if (signal?.aborted === true) abort();
-  wire(duplex, peer.pump);
-  try {
-    return await opened;
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  } finally {
-    signal?.removeEventListener("abort", abort);
-  }
+  const { createConnection } = options;
+  return connectOver(url, options, (to) => {
+    if (createConnection === undefined) return linkOf(openSocket(to, options));
+    return Promise.resolve(createConnection(to)).then(linkOf);
+  });
 }
 
-/** The stream to speak over. It need not be connected yet, unless an application made it. */
-async function openTransport<Context>(
-  url: WebSocketUrl,
-  { createConnection, socketPath, tls: tlsOptions, signal }: ConnectOptions<Context>,
-  timeout: number,
-): Promise<Duplex> {
-  if (createConnection === undefined) {
-    const to = socketPath === undefined ? { host: url.host, port: url.port } : { path: socketPath };
-    if (!url.secure) return net.connect({ ...to, allowHalfOpen: true });
-    // Documented, but not in the types.
-    const halfOpen: tls.ConnectionOptions & { allowHalfOpen: boolean } = { allowHalfOpen: true };
-    const name = net.isIP(url.host) === 0 ? { servername: url.host } : {}; // RFC 6066 3: no addresses
-    return tls.connect({ ...to, ...name, ALPNProtocols: ["http/1.1"], ...tlsOptions, ...halfOpen });
-  }
-  const made = (async () => createConnection(url))();
-  let tooLate: (() => void) | undefined;
-  let givenUp = false;
-  const limit = new Promise<never>((_, reject) => {
-    const giveUp = (error: Error): void => {
-      givenUp = true;
-      reject(error);
-    };
-    // Somebody awaits it: unlike the host's timers, it keeps the process alive.
-    const timer = setTimeout(
-      () => {
-        giveUp(new Error("createConnection took too long"));
-      },
-      Math.min(timeout, MAX_DELAY),
-    );
-    const aborted = (): void => {
-      giveUp(new Error("aborted")); // the signal's own reason is what is thrown
-    };
-    signal?.addEventListener("abort", aborted, { once: true });
-    tooLate = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", aborted);
-    };
-  });
-  made.then(
-    (duplex) => {
-      if (givenUp) duplex.destroy();
+function linkOf(duplex: Duplex): Link {
+  return {
+    transport: new DuplexTransport(duplex),
+    start(pump) {
+      wire(duplex, pump);
     },
-    () => undefined, // `race` reports it
-  );
-  try {
-    return await Promise.race([made, limit]);
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined);
-  } finally {
-    tooLate?.();
-  }
+  };
+}
+
+/** A socket that is to be connected. */
+function openSocket<Context>(
+  url: WebSocketUrl,
+  { socketPath, tls: tlsOptions }: ConnectOptions<Context>,
+): net.Socket {
+  const to = socketPath === undefined ? { host: url.host, port: url.port } : { path: socketPath };
+  if (!url.secure) return net.connect({ ...to, allowHalfOpen: true });
+  // Documented, but not in the types.
+  const halfOpen: tls.ConnectionOptions & { allowHalfOpen: boolean } = { allowHalfOpen: true };
+  const name = net.isIP(url.host) === 0 ? { servername: url.host } : {}; // RFC 6066 3: no addresses
+  return tls.connect({ ...to, ...name, ALPNProtocols: ["http/1.1"], ...tlsOptions, ...halfOpen });
 }
 
 function pairs(raw: readonly string[]): HeaderList {
@@ -384,10 +254,4 @@ function tlsDefaults({ timeouts }: ConnectionOptions): tls.TlsOptions {
   // Who never speaks TLS is given up as who never finishes the opening handshake.
   const handshakeTimeout = Math.min(timeouts?.handshake ?? 10_000, MAX_DELAY);
   return { ALPNProtocols: ["http/1.1"], handshakeTimeout };
-}
-
-function urlOf({ address, family, port }: AddressInfo, secure: boolean): string {
-  const anywhere = address === "::" || address === "0.0.0.0";
-  const host = anywhere ? "localhost" : family === "IPv6" ? `[${address}]` : address;
-  return `${secure ? "wss" : "ws"}://${host}:${port}`;
 }

@@ -122,7 +122,7 @@ export class Pump {
   /** A command was given: sees that its output leaves, within this turn. */
   commanded(): void {
     if (this.connection.outputSize >= FLUSH_AT) {
-      if (this.running) this.flush();
+      if (this.running) this.relieve();
       else this.run();
     } else if (!this.running && !this.runPlanned) {
       this.runPlanned = true;
@@ -177,7 +177,7 @@ export class Pump {
           const event = this.connection.nextEvent();
           if (event === undefined) return;
           this.sink.event(event);
-          if (this.connection.outputSize >= FLUSH_AT) this.flush();
+          this.relieve();
         }
         return;
       } catch (error) {
@@ -190,6 +190,11 @@ export class Pump {
   fail(error: unknown): void {
     if (this.connection.state === "open") this.connection.close(1011, "internal error");
     this.sink.failed(error);
+  }
+
+  /** Hands much output down before the turn is over: what then waits does so because the transport is full. */
+  private relieve(): void {
+    while (this.connection.outputSize >= FLUSH_AT && this.flush());
   }
 
   /** Hands output down; whether there was any, and room for it. */

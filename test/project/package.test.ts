@@ -61,6 +61,8 @@ describe("the manifest", () => {
     expect(Object.keys(manifest.exports)).toEqual([
       ".",
       "./node",
+      "./deno",
+      "./bun",
       "./http2",
       "./streams",
       "./whatwg",
