@@ -124,7 +124,7 @@ export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Arra
 }
 
 function carve(size: number): Uint8Array {
-  if (size > SLAB_SIZE / 4) return new Uint8Array(size);
+  if (size <= SMALLEST_TAIL || size > SLAB_SIZE / 4) return new Uint8Array(size); // engines keep small ones in their own heap
   if (size > slab.length - slabUsed) {
     slab = new Uint8Array(SLAB_SIZE);
     slabUsed = 0;

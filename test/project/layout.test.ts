@@ -24,15 +24,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ["client.ts", "server.ts"],
   ["index.ts"],
   // What every adapter shares, then the adapters, which do not know each other.
-  [
-    "testing/",
-    "conformance/",
-    "adapters/",
-    "adapters/node-utf8.ts",
-    "adapters/zlib.ts",
-    "adapters/system.ts",
-    "adapters/connecting.ts",
-  ],
+  ["testing/", "conformance/", "adapters/", "adapters/node-utf8.ts", "adapters/zlib.ts"],
+  ["adapters/system.ts"],
+  ["adapters/connecting.ts"],
   ["adapters/bun.ts", "adapters/deno.ts", "adapters/node.ts", "adapters/streams.ts", "whatwg/"],
   // On Node, too.
   ["adapters/http2.ts"],

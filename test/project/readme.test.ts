@@ -96,10 +96,12 @@ async function nextText(socket: WebSocket): Promise<string> {
   return data.toString();
 }
 
-/** The snippets that are run here. */
+/** The snippets that are run here, and those of pages that have a test file of their own beside this one. */
 const RUN: Readonly<Record<string, readonly string[]>> = {
   "README.md": ["server", "upgrade", "client", "embedding"],
   "docs/embedding.md": ["adapter", "tubes"],
+  "docs/http3.md": ["http3"],
+  "docs/transports.md": ["streams", "http2", "whatwg"],
 };
 
 describe.each(pages)("$name", ({ name, text, snippets }) => {
