@@ -71,6 +71,8 @@ export class FrameReader {
   private readonly maskBit: number;
   /** The size of a header that holds its length in seven bits. */
   private readonly shortHeaderSize: number;
+  /** The largest of such lengths that the limits allow. */
+  private readonly maxShortLength: number;
   private readonly maxFrameSize: number;
   private readonly maxMessageSize: number;
   /** Coded, a message may be longer than it is: DEFLATE has stored blocks, and empty ones. */
@@ -97,6 +99,7 @@ export class FrameReader {
     this.shortHeaderSize = options.masked ? 6 : 2;
     this.maxFrameSize = options.maxFrameSize ?? Infinity;
     this.maxMessageSize = options.maxMessageSize ?? Infinity;
+    this.maxShortLength = Math.floor(Math.min(125, this.maxFrameSize, this.maxMessageSize));
     this.maxCodedSize = Math.ceil(this.maxMessageSize * (1 + 1 / 64)) + 1024;
     this.applyMask = options.mask ?? mask;
     this.leavesMasked = options.leavesMasked ?? false;
@@ -158,11 +161,9 @@ export class FrameReader {
       const length = (bytes[position + 1] as number) ^ this.maskBit; // over 125 with the wrong mask bit, too
       const start = position + shortHeaderSize;
       if (
-        length < 126 &&
+        length <= this.maxShortLength &&
         length <= end - start &&
-        FIRST_BYTES[this.table | firstByte] === WHOLE_MESSAGE &&
-        length <= this.maxFrameSize &&
-        length <= this.maxMessageSize
+        FIRST_BYTES[this.table | firstByte] === WHOLE_MESSAGE
       ) {
         this.firstByte = firstByte;
         this.first = true;
