@@ -124,7 +124,9 @@ export class Pump {
     if (this.connection.outputSize >= FLUSH_AT) {
       if (this.running) this.relieve();
       else this.run();
-    } else if (!this.running && !this.runPlanned) {
+    } else if (this.running) {
+      this.missed = true; // the turn that goes on flushes, or is followed by one that does
+    } else if (!this.runPlanned) {
       this.runPlanned = true;
       runAtTheEndOfTheTurn(this);
     }
@@ -137,7 +139,7 @@ export class Pump {
       // Sending brings no events, and changes nothing about the transport and the timer.
       if (this.connection.state !== "open" || !this.flushAlone()) this.run();
     } catch (error) {
-      this.lost(error); // a transport that throws is none
+      this.lost(error); // so that those who are behind it have their turn
     }
   }
 
@@ -201,7 +203,14 @@ export class Pump {
   private flush(): boolean {
     if (this.blocked) return false;
     const chunks = this.connection.takeOutput(WRITE_AT_ONCE);
-    if (chunks !== undefined && !this.destroyed) this.blocked = !this.transport.write(chunks);
+    if (chunks !== undefined && !this.destroyed) {
+      try {
+        this.blocked = !this.transport.write(chunks);
+      } catch (error) {
+        this.connection.transportLost(error); // a transport that throws is none
+        this.missed = true;
+      }
+    }
     return chunks !== undefined;
   }
 

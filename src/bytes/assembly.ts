@@ -8,10 +8,13 @@ import { viewOf } from "./view.js";
 export class BytesAssembly {
   /** How many bytes are gathered. */
   size = 0;
-  /** What is closed, in order; behind it the copies in `tail[0, tailSize)`. */
+  /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
   private tail: Uint8Array = NO_BYTES;
-  private tailSize = 0;
+  private tailStart = 0;
+  private tailEnd = 0;
+  /** How many bytes were copied, of all that are gathered. */
+  private copied = 0;
   private readonly maskInto: MaskInto | undefined;
 
   /** With `maskInto` pieces may come masked. */
@@ -31,34 +34,36 @@ export class BytesAssembly {
       this.size += count;
       return;
     }
-    if (count > this.tail.length - this.tailSize) {
+    if (count > this.tail.length - this.tailEnd) {
       this.closeTail();
-      const room = Math.max(count, Math.min((this.size + count) * 2, LARGEST_TAIL));
-      this.tail = carve(Math.min(Math.max(room, total < AHEAD ? AHEAD : SMALLEST_TAIL), total - this.size));
+      this.tail = roomFor(count, this.copied, total - this.size);
+      this.tailStart = this.tailEnd = 0;
     }
     if (count < COPY_BY_HAND) {
       const { tail } = this;
-      for (let from = start, to = this.tailSize; from < end; from++, to++) {
+      for (let from = start, to = this.tailEnd; from < end; from++, to++) {
         tail[to] = (bytes[from] as number) ^ key;
         key = (key >>> 8) | (key << 24);
       }
     } else {
-      this.copy({ bytes: viewOf(bytes, start, end), key }, this.tail, this.tailSize);
+      this.copy({ bytes: viewOf(bytes, start, end), key }, this.tail, this.tailEnd);
     }
-    this.tailSize += count;
+    this.tailEnd += count;
+    this.copied += count;
     this.size += count;
   }
 
   /** Hands over what was gathered, in one piece, and begins anew. */
   take(): Uint8Array {
     const { size, parts, tail } = this;
-    if (parts !== undefined) {
-      const whole = carve(size);
-      this.takeInto(whole);
-      return whole;
+    // What others share stays here: who gets it may transfer it.
+    if (parts === undefined && tail.buffer !== tails.buffer) {
+      this.begin();
+      return size === tail.length ? tail : viewOf(tail, 0, size);
     }
-    this.begin();
-    return size === tail.length ? tail : viewOf(tail, 0, size);
+    const whole = allocate(size);
+    this.takeInto(whole);
+    return whole;
   }
 
   /** Copies what was gathered to the begin of `target`, which has room for it, and begins anew. */
@@ -75,16 +80,14 @@ export class BytesAssembly {
   private begin(): void {
     this.parts = undefined;
     this.tail = NO_BYTES;
-    this.size = this.tailSize = 0;
+    this.size = this.tailStart = this.tailEnd = this.copied = 0;
   }
 
+  /** What is copied later goes behind it, in the same tail. */
   private closeTail(): void {
-    if (this.tailSize === 0) return;
-    const { tail, tailSize } = this;
-    const bytes = tailSize === tail.length ? tail : viewOf(tail, 0, tailSize);
-    (this.parts ??= []).push({ bytes, key: 0 });
-    this.tail = NO_BYTES;
-    this.tailSize = 0;
+    if (this.tailEnd === this.tailStart) return;
+    (this.parts ??= []).push({ bytes: viewOf(this.tail, this.tailStart, this.tailEnd), key: 0 });
+    this.tailStart = this.tailEnd;
   }
 
   private copy({ bytes, key }: Part, target: Uint8Array, at: number): void {
@@ -102,34 +105,52 @@ interface Part {
 const NO_BYTES = new Uint8Array(0);
 /** From this many bytes on a piece that makes up half of its buffer or more is not copied before all is there. */
 const HOLD_FROM = 512;
-const SMALLEST_TAIL = 64;
-const LARGEST_TAIL = 65536;
-/** For a message that is known to be shorter than this, room is made at once. */
-const AHEAD = 2048;
 /** Below this many bytes a loop is cheaper than `set` with a view. */
 const COPY_BY_HAND = 32;
+/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper. */
+const SMALLEST = 64;
+const LARGEST_TAIL = 65536;
+/** For what is known to be shorter than this, room is made at once. */
+const AHEAD = 2048;
 
-// Allocating a buffer takes longer than filling one of a few KiB, so what was gathered shares larger ones.
+// Allocating a buffer takes longer than filling one of a few KiB, so small ones are cut out of larger ones: what is being gathered
+// out of one kind, which nobody else ever sees, and what is handed over out of another.
 
-/** Small enough that a message which never ends pins little. */
+/** Small enough that what is held for long pins little. */
 const SLAB_SIZE = 8192;
-let slab = NO_BYTES;
+let tails: Uint8Array = NO_BYTES;
+let tailsUsed = 0;
+let slab: Uint8Array = NO_BYTES;
 let slabUsed = 0;
 
-/** A copy of `bytes[start, end)`. */
-export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = carve(end - start);
-  copy.set(viewOf(bytes, start, end));
-  return copy;
+/** A tail for `count` bytes, and as many again as were `copied` before, if there will be so many as are `left`. */
+function roomFor(count: number, copied: number, left: number): Uint8Array {
+  const wanted = Math.max(count, Math.min(copied * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : SMALLEST);
+  const size = Math.min(wanted, left);
+  if (size <= SMALLEST || size > AHEAD) return new Uint8Array(size);
+  if (size > tails.length - tailsUsed) {
+    tails = new Uint8Array(SLAB_SIZE);
+    tailsUsed = 0;
+  }
+  tailsUsed += size;
+  return viewOf(tails, tailsUsed - size, tailsUsed);
 }
 
-function carve(size: number): Uint8Array {
-  if (size <= SMALLEST_TAIL || size > SLAB_SIZE / 4) return new Uint8Array(size); // engines keep small ones in their own heap
+/** Room for `size` bytes that are handed over. */
+function allocate(size: number): Uint8Array {
+  if (size <= SMALLEST || size > AHEAD) return new Uint8Array(size);
   if (size > slab.length - slabUsed) {
     slab = new Uint8Array(SLAB_SIZE);
     slabUsed = 0;
   }
   const start = slabUsed;
   slabUsed = (start + size + 7) & ~7; // aligned, for kernels that work on words
-  return new Uint8Array(slab.buffer, start, size);
+  return viewOf(slab, start, start + size);
+}
+
+/** A copy of `bytes[start, end)`. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = allocate(end - start);
+  copy.set(viewOf(bytes, start, end));
+  return copy;
 }

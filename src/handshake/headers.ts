@@ -22,7 +22,8 @@ export function headerValues(headers: HeaderList, name: string): string[] {
 /** The fields called `name` as one, joined as RFC 9110 5.3 has it; undefined where there is none. */
 export function headerValue(headers: HeaderList, name: string): string | undefined {
   const values = headerValues(headers, name);
-  return values.length === 0 ? undefined : values.join(", ");
+  if (values.length === 0) return undefined;
+  return values.join(name.toLowerCase() === "cookie" ? "; " : ", "); // RFC 9113 8.2.3: HTTP/2 may split cookies
 }
 
 /**

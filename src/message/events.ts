@@ -60,7 +60,10 @@ export class BinaryEvent {
     this.view = undefined;
   }
 
-  /** The bytes; the reader's for ever. The view is made when it is asked for. */
+  /**
+   * The bytes; they stay as they are. The view is made when it is asked for. Other payloads may be in the same buffer: copy the
+   * bytes (`slice()`) where its `buffer` is to be transferred.
+   */
   get payload(): Uint8Array {
     this.view ??= this.end === this.start ? NO_BYTES : viewOf(this.bytes, this.start, this.end);
     return this.view;

@@ -119,6 +119,40 @@ describe("attach()", () => {
     await eventually(() => closes === 1);
   });
 
+  it("a message sent while another is being written is written, too", async () => {
+    const written: number[] = [];
+    const duplex = new Duplex({
+      read: () => undefined,
+      write(chunk: Uint8Array, _, done) {
+        if (written.push(chunk.length) === 1) peer.send("the second");
+        done();
+      },
+    });
+    const peer: Peer = attach(duplex, open("server"));
+    peer.send("1st");
+    await eventually(() => written.length === 2);
+    expect(written).toEqual([5, 12]);
+    expect(peer.bufferedAmount).toBe(0);
+    peer.terminate();
+  });
+
+  it("a stream that throws is destroyed, and the cause says why", async () => {
+    const thrown = new Error("it threw");
+    for (const act of [(peer: Peer) => peer.send("x"), (peer: Peer) => peer.send("x".repeat(70_000))]) {
+      const duplex = new Duplex({
+        read: () => undefined,
+        write() {
+          throw thrown;
+        },
+      });
+      const peer = attach(duplex, open("server"));
+      act(peer);
+      const { cause } = await peer.closed;
+      expect(cause).toMatchObject({ by: "transport", rule: "transport-lost", error: thrown });
+      expect(duplex.destroyed).toBe(true);
+    }
+  });
+
   it("a stream with an error of its own: it is the cause's", async () => {
     const [left, right] = duplexPair();
     right.on("error", () => undefined);

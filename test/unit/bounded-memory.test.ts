@@ -91,6 +91,15 @@ for (const role of ROLES) {
             expect(feed(connection, fromPeer(role, { opcode: 0 }))).toBe(1);
           });
 
+          it(`fragments of 600 bytes and of one in turns, opcode ${opcode}`, () => {
+            const connection = opened(role, mode);
+            feed(connection, fromPeer(role, { opcode, fin: false }));
+            const large = fromPeer(role, { opcode: 0, fin: false, payload: "v".repeat(600) });
+            const small = fromPeer(role, { opcode: 0, fin: false, payload: "u" });
+            const peak = peakOf(connection, repeat(concat([large, small]), 500), 97);
+            expect(peak).toBeLessThan(OVERHEAD + (mode.streaming === true ? 0 : 3 * 601 * 500));
+          });
+
           it(`a frame of 20000 bytes that comes byte by byte, opcode ${opcode}`, () => {
             const connection = opened(role, mode);
             const wire = fromPeer(role, { opcode, payload: "w".repeat(20_000) });

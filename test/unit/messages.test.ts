@@ -532,6 +532,23 @@ for (const role of ROLES) {
       expect(takeFrames(connection).map(({ opcode }) => opcode)).toEqual([8]);
     });
 
+    it("a message that is not over shares no buffer with one that was handed over: that may be transferred", () => {
+      const [one, another] = [opened(role), opened(role)];
+      const half = "h".repeat(100);
+      for (const connection of [one, another]) {
+        connection.receive(fromPeer(role, { opcode: 2, fin: false, payload: half }));
+        expect(pull(connection)).toEqual([]);
+      }
+      one.receive(fromPeer(role, { opcode: 0, payload: half }));
+      const [told] = pull(one);
+      if (told?.type !== "binary") throw new Error("there was no message");
+      const { buffer } = told.payload;
+      structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+      another.receive(fromPeer(role, { opcode: 0, payload: half }));
+      const [whole] = pull(another);
+      expect(whole?.type === "binary" && Buffer.from(whole.payload).toString()).toBe(half + half);
+    });
+
     it("what our other side reads is what was sent, at every length's edge", () => {
       const connection = opened(role);
       const reader = opened(other(role));

@@ -80,7 +80,7 @@ describe("requests that pass (RFC 6455 4.2.1)", () => {
       "RFC 9110 5.3: other headers may stand twice",
       upgradeRequest({ Cookie: ["a=1", "b=2"] }),
       (request) => {
-        expect(request.header("cookie")).toBe("a=1, b=2");
+        expect(request.header("cookie")).toBe("a=1; b=2"); // RFC 9113 8.2.3
         expect(request.headers.filter(([name]) => name === "Cookie")).toHaveLength(2);
       },
     ],
@@ -1128,5 +1128,13 @@ describe("a request's headers", () => {
     expect(request.header("toString")).toBeUndefined();
     expect(request.header("constructor")).toBe("c");
     expect(headerValue(request.headers, "HOST")).toBe("example.com");
+    const crumbs = [
+      ["cookie", "a=1"],
+      ["Cookie", "b=2"],
+      ["X-List", "a"],
+      ["x-list", "b"],
+    ] as const;
+    expect(headerValue(crumbs, "Cookie")).toBe("a=1; b=2"); // RFC 9113 8.2.3
+    expect(headerValue(crumbs, "x-list")).toBe("a, b"); // RFC 9110 5.3
   });
 });
