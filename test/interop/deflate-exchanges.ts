@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
-import { connect as connectSocket } from "node:net";
+import type { AddressInfo } from "node:net";
+import { connect as connectSocket, Socket } from "node:net";
 
 import { afterEach, describe, expect, test } from "vitest";
 
@@ -59,7 +59,7 @@ const MESSAGES: readonly Payload[] = [
   LARGE,
   NOISE,
   new Uint8Array(0),
-  Buffer.from(SMALL),
+  new TextEncoder().encode(SMALL),
   new Uint8Array(300_000),
   SMALL,
 ];
@@ -92,9 +92,9 @@ async function exchange({ ours, theirs, next, socket }: Pair, pingsInside: boole
 
   let reading = socket.bytesRead;
   for (const payload of MESSAGES) theirs.do({ do: "send", payload });
-  for (const payload of PARTS) {
+  for (const [index, payload] of PARTS.entries()) {
     theirs.do({ do: "fragment", payload, final: false });
-    theirs.do({ do: "ping", payload: Buffer.from("amid") });
+    theirs.do({ do: "ping", payload: Uint8Array.of(index) });
   }
   theirs.do({ do: "fragment", payload: "end", final: true });
   theirs.do({ do: "send", payload: SMALL });
@@ -139,7 +139,7 @@ export function deflatesWith(
     const endpoint = upgradeEndpoint({ open, extensions: [permessageDeflate(deflate)] });
     const server = createServer();
     server.on("upgrade", (request, socket, head) => {
-      sockets.push(socket as Socket);
+      if (socket instanceof Socket) sockets.push(socket);
       endpoint.handleUpgrade(request, socket, head);
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -178,7 +178,10 @@ export function deflatesWith(
     const messages = ours[Symbol.asyncIterator]();
     const next = async (): Promise<Message> => {
       const result = await messages.next();
-      if (result.done === true) throw new Error("the connection is over, a message was awaited");
+      if (result.done === true) {
+        const { cause } = await ours.closed;
+        throw new Error(`the connection is over, a message was awaited: ${cause.message}`);
+      }
       return result.value;
     };
     return { ours, theirs, next, socket };
