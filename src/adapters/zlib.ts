@@ -385,7 +385,8 @@ class ZlibInflator implements Inflator {
   /** After a final block further blocks follow, and may look back past it (RFC 7692 7.2.3.4): zlib begins anew with the window. */
   private restart(handle: Handle): boolean {
     this.restarts++;
-    if (this.restarts > FREE_RESTARTS + this.received / BYTES_PER_RESTART) return false;
+    const read = this.received - (this.limit - this.position); // not what is there: that depends on chunks
+    if (this.restarts > FREE_RESTARTS + read / BYTES_PER_RESTART) return false;
     handle.reset();
     return this.history
       .asStoredBlock()

@@ -61,12 +61,22 @@ export const ANSWERED = "yes, indeed";
 /** What their servers say where they reject. */
 export const REFUSAL = "nobody is at home\n";
 
+/** What one end wants of permessage-deflate (RFC 7692 7.1), on every implementation. */
+export interface Deflate {
+  readonly serverNoContextTakeover?: true;
+  readonly clientNoContextTakeover?: true;
+  readonly serverMaxWindowBits?: number;
+  readonly clientMaxWindowBits?: number;
+}
+
 export interface ClientOptions {
   readonly url: string;
   readonly subprotocols?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether messages over `THEIR_LIMIT` are refused. */
   readonly limited?: boolean;
+  /** What is offered of permessage-deflate. */
+  readonly deflate?: Deflate;
 }
 
 export interface Implementation {
@@ -75,7 +85,10 @@ export interface Implementation {
   /** Makes a client that connects; undefined where it has none. */
   readonly connect?: (options: ClientOptions) => Promise<Remote>;
   /** A URL of their server, and its end of the one connection that will be made to there; undefined where it has none. */
-  readonly listen?: (manner: Manner) => Promise<{ readonly url: string; readonly remote: Remote }>;
+  readonly listen?: (
+    manner: Manner,
+    deflate?: Deflate,
+  ) => Promise<{ readonly url: string; readonly remote: Remote }>;
   /** Ends all that was started. */
   readonly stop: () => Promise<void> | void;
 }

@@ -108,13 +108,14 @@ export function pythonImplementation({ name, script, systemPackage, lacks = [] }
   return {
     name,
     lacks,
-    connect: async ({ url, subprotocols = [], headers = {}, limited = false }) => {
+    connect: async ({ url, subprotocols = [], headers = {}, limited = false, deflate }) => {
       const connection = String(++count);
       const remote = remoteNamed(connection);
-      say({ do: "connect", connection, url, subprotocols, headers, limit: limited ? THEIR_LIMIT : null });
+      const limit = limited ? THEIR_LIMIT : null;
+      say({ do: "connect", connection, url, subprotocols, headers, limit, deflate: deflate ?? null });
       return remote;
     },
-    listen: async (manner) => {
+    listen: async (manner, deflate) => {
       port ??= new Promise((resolve, reject) => {
         listening = { resolve, reject };
         if (failure === undefined)
@@ -122,7 +123,8 @@ export function pythonImplementation({ name, script, systemPackage, lacks = [] }
         else reject(failure);
       });
       const connection = String(++count);
-      const url = `ws://127.0.0.1:${await port}${manner}?id=${connection}`;
+      const wanted = deflate === undefined ? "" : `&deflate=${encodeURIComponent(JSON.stringify(deflate))}`;
+      const url = `ws://127.0.0.1:${await port}${manner}?id=${connection}${wanted}`;
       return { url, remote: remoteNamed(connection) };
     },
     stop: async () => {

@@ -28,6 +28,22 @@ def payload_of(value):
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
 
 
+def deflate_of(wanted):
+    """What is wanted of permessage-deflate, as both packages call it."""
+    names = {
+        "serverNoContextTakeover": "server_no_context_takeover",
+        "clientNoContextTakeover": "client_no_context_takeover",
+        "serverMaxWindowBits": "server_max_window_bits",
+        "clientMaxWindowBits": "client_max_window_bits",
+    }
+    return {names[name]: value for name, value in wanted.items()}
+
+
+def deflate_in(query):
+    """The same, of a parsed query; none where there is none."""
+    return deflate_of(json.loads(query["deflate"][0])) if "deflate" in query else None
+
+
 def commands():
     """The lines of standard input, until it ends."""
     for line in sys.stdin.buffer:

@@ -10,6 +10,10 @@ import steering
 
 try:
     import websockets
+    from websockets.extensions.permessage_deflate import (
+        ClientPerMessageDeflateFactory,
+        ServerPerMessageDeflateFactory,
+    )
     from websockets.legacy.client import WebSocketClientProtocol
     from websockets.legacy.server import WebSocketServerProtocol
 except ImportError as error:
@@ -39,10 +43,18 @@ class Client(Telling, WebSocketClientProtocol):
 
 class Server(Telling, WebSocketServerProtocol):
     settings = {}
+    deflate = None
+
+    def process_extensions(self, headers, available):
+        if self.deflate is not None:
+            available = [ServerPerMessageDeflateFactory(**self.deflate)]
+        return super().process_extensions(headers, available)
 
     async def process_request(self, path, request_headers):
         where = urlsplit(path)
-        self.connection = parse_qs(where.query)["id"][0]
+        query = parse_qs(where.query)
+        self.connection = query["id"][0]
+        self.deflate = steering.deflate_in(query)
         if where.path == "/limit":
             self.max_size = self.settings["limit"]
         if where.path.startswith("/reject/"):
@@ -134,6 +146,12 @@ async def serve(command):
 async def connect(command):
     name = command["connection"]
 
+    deflate = command["deflate"]
+    extensions = None
+    if deflate is not None:
+        wanted = {"client_max_window_bits": True, **steering.deflate_of(deflate)}
+        extensions = [ClientPerMessageDeflateFactory(**wanted)]
+
     def create(*args, **kwargs):
         client = Client(*args, **kwargs)
         client.connection = name
@@ -143,6 +161,8 @@ async def connect(command):
         socket = await websockets.connect(
             command["url"],
             create_protocol=create,
+            compression=None if extensions else "deflate",
+            extensions=extensions,
             subprotocols=command["subprotocols"] or None,
             extra_headers=command["headers"],
             ping_interval=None,

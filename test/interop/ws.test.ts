@@ -5,11 +5,14 @@ import type { Duplex } from "node:stream";
 import type { RawData } from "ws";
 import { WebSocket, WebSocketServer } from "ws";
 
+import { deflatesWith } from "./deflate-exchanges.js";
 import { exchangesWith } from "./exchanges.js";
-import type { Command, Implementation, Manner, Payload } from "./implementation.js";
+import type { Command, Deflate, Implementation, Manner, Payload } from "./implementation.js";
 import { ANSWERED, CHOSEN, REFUSAL, Remote, THEIR_LIMIT } from "./implementation.js";
 
-exchangesWith(ws());
+const implementation = ws();
+exchangesWith(implementation);
+deflatesWith(implementation, { bits: { theirs: [8, 9, 12, 15], ours: [8, 9, 12, 15] } });
 
 function ws(): Implementation {
   const awaited = new Map<string, Remote>();
@@ -17,6 +20,7 @@ function ws(): Implementation {
   let count = 0;
   const common = { host: "127.0.0.1", port: 0, handleProtocols } as const;
   let servers: { readonly plain: WebSocketServer; readonly limited: WebSocketServer } | undefined;
+  const compressing: WebSocketServer[] = [];
 
   function serverOf(manner: Manner): WebSocketServer {
     servers ??= {
@@ -24,6 +28,14 @@ function ws(): Implementation {
       limited: welcome(new WebSocketServer({ ...common, maxPayload: THEIR_LIMIT })),
     };
     return manner === "/limit" ? servers.limited : servers.plain;
+  }
+
+  function compressingServer(deflate: Deflate): WebSocketServer {
+    const server = welcome(
+      new WebSocketServer({ ...common, perMessageDeflate: { ...deflate, threshold: 0 } }),
+    );
+    compressing.push(server);
+    return server;
   }
 
   function welcome(server: WebSocketServer): WebSocketServer {
@@ -43,10 +55,11 @@ function ws(): Implementation {
 
   return {
     name: "ws",
-    connect: async ({ url, subprotocols = [], headers = {}, limited }) => {
+    connect: async ({ url, subprotocols = [], headers = {}, limited, deflate }) => {
       const socket = new WebSocket(url, [...subprotocols], {
         headers,
         ...(limited === true ? { maxPayload: THEIR_LIMIT } : {}),
+        ...(deflate === undefined ? {} : { perMessageDeflate: { ...deflate, threshold: 0 } }),
       });
       clients.push(socket);
       const remote = new Remote(() => undefined);
@@ -68,8 +81,8 @@ function ws(): Implementation {
       steer(socket, remote);
       return remote;
     },
-    listen: async (manner) => {
-      const server = serverOf(manner);
+    listen: async (manner, deflate) => {
+      const server = deflate === undefined ? serverOf(manner) : compressingServer(deflate);
       if (server.address() === null) await new Promise((resolve) => server.once("listening", resolve));
       const id = String(++count);
       const remote = new Remote(() => undefined);
@@ -78,7 +91,7 @@ function ws(): Implementation {
     },
     stop: () => {
       for (const client of clients) client.terminate();
-      for (const server of [servers?.plain, servers?.limited]) {
+      for (const server of [servers?.plain, servers?.limited, ...compressing]) {
         for (const client of server?.clients ?? []) client.terminate();
         server?.close();
       }

@@ -21,6 +21,7 @@ try:
         Request,
         TextMessage,
     )
+    from wsproto.extensions import PerMessageDeflate
     from wsproto.utilities import LocalProtocolError
 except ImportError as error:
     steering.missing("python3-wsproto", error)
@@ -110,7 +111,8 @@ class Connection:
 
     def answer(self, request):
         where = urlsplit(request.target)
-        self.name = parse_qs(where.query)["id"][0]
+        query = parse_qs(where.query)
+        self.name = query["id"][0]
         connections[self.name] = self
         if where.path.startswith("/reject/"):
             refusal = self.settings["refusal"].encode()
@@ -123,7 +125,8 @@ class Connection:
             return
         chosen = steering.CHOSEN if steering.CHOSEN in request.subprotocols else None
         answered = (b"X-Answered", self.settings["answered"].encode())
-        self.send(AcceptConnection(subprotocol=chosen, extra_headers=[answered]))
+        extensions = extensions_of(steering.deflate_in(query))
+        self.send(AcceptConnection(subprotocol=chosen, extra_headers=[answered], extensions=extensions))
         asked = dict(request.extra_headers).get(b"x-asked")
         header = asked.decode() if asked is not None else None
         steering.tell("open", self.name, subprotocol=chosen, header=header)
@@ -144,6 +147,10 @@ class Connection:
                 self.send(CloseConnection(code=command["code"], reason=command["reason"] or None))
             elif what == "write":
                 self.sock.sendall(steering.payload_of(command["bytes"]))
+
+
+def extensions_of(deflate):
+    return [] if deflate is None else [PerMessageDeflate(**deflate)]
 
 
 def message_of(value, final):
@@ -174,12 +181,15 @@ def connect(command):
     connection = Connection(sock, ConnectionType.CLIENT, command, command["connection"])
     connections[connection.name] = connection
     headers = [(name.encode(), value.encode()) for name, value in command["headers"].items()]
+    wanted = command["deflate"]
+    extensions = extensions_of(None if wanted is None else steering.deflate_of(wanted))
     connection.send(
         Request(
             host=where.netloc,
             target=where.path or "/",
             subprotocols=command["subprotocols"],
             extra_headers=headers,
+            extensions=extensions,
         )
     )
     in_background(connection.run)
