@@ -3,6 +3,8 @@
 
 /** The coding that two ends agreed on, with its parameters. Connections that agreed on the same share it. */
 export interface MessageCoding {
+  /** Codings with the same one make the same of a message that refers to nothing before it: it is coded once for them all. */
+  readonly form: object;
   /** Whether to code a message of so many bytes, where the application did not say. */
   codes(size: number): boolean;
   /** For what one connection sends. Made for its first coded message. */

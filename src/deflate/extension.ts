@@ -72,7 +72,8 @@ class PermessageDeflate implements Extension {
     const { send, receive } = deflateDirections(role, agreed);
     let coding = this.codings.find((one) => one.isFor(codec, send, receive));
     if (coding === undefined) {
-      coding = new Coding(codec, send, receive, this.limits);
+      const alike = this.codings.find((one) => one.sendsAs(codec, send));
+      coding = new Coding(codec, send, receive, this.limits, alike?.form ?? {});
       this.codings.push(coding);
     }
     return coding;
@@ -87,6 +88,7 @@ interface Limits {
 
 /** What connections share that agreed on the same parameters: where no context is taken over, the codecs, too. */
 class Coding implements MessageCoding {
+  readonly form: object;
   readonly send: DeflateDirection;
   readonly receive: DeflateDirection;
   private readonly codec: DeflateCodec;
@@ -95,7 +97,14 @@ class Coding implements MessageCoding {
   private readonly deflators: Deflator[] = [];
   private readonly inflators: Inflator[] = [];
 
-  constructor(codec: DeflateCodec, send: DeflateDirection, receive: DeflateDirection, limits: Limits) {
+  constructor(
+    codec: DeflateCodec,
+    send: DeflateDirection,
+    receive: DeflateDirection,
+    limits: Limits,
+    form: object,
+  ) {
+    this.form = form;
     this.codec = codec;
     this.send = send;
     this.receive = receive;
@@ -104,6 +113,11 @@ class Coding implements MessageCoding {
 
   isFor(codec: DeflateCodec, send: DeflateDirection, receive: DeflateDirection): boolean {
     return this.codec === codec && isSame(this.send, send) && isSame(this.receive, receive);
+  }
+
+  /** Whether it compresses as these do, as far as nothing was sent before. */
+  sendsAs(codec: DeflateCodec, send: DeflateDirection): boolean {
+    return this.codec === codec && this.send.windowBits === send.windowBits;
   }
 
   codes(size: number): boolean {

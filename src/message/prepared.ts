@@ -26,7 +26,8 @@ export class PreparedMessage implements FramedMessage {
   /** The payload, a text's in UTF-8: a view of the frame. */
   readonly payload: Uint8Array;
   private readonly compress: boolean | undefined;
-  private coded: Map<MessageCoding, FramedMessage> | undefined;
+  /** By the coding's form. */
+  private coded: Map<object, FramedMessage> | undefined;
 
   /**
    * A string is a text message, bytes are a binary one. Bytes are copied.
@@ -52,14 +53,14 @@ export class PreparedMessage implements FramedMessage {
     encoder: (coding: MessageCoding) => MessageEncoder,
   ): FramedMessage | undefined {
     if (!(this.compress ?? coding.codes(this.payload.length))) return undefined;
-    let framed = this.coded?.get(coding);
+    let framed = this.coded?.get(coding.form);
     if (framed === undefined) {
       const coder = encoder(coding);
       coder.forget(); // whoever gets it has received something else before
       const coded = coder.encode(this.payload, true);
       framed = frameFor(FIN | RSV1 | (this.type === "text" ? TEXT : BINARY), coded.length);
       framed.payload.set(coded);
-      (this.coded ??= new Map<MessageCoding, FramedMessage>()).set(coding, framed);
+      (this.coded ??= new Map<object, FramedMessage>()).set(coding.form, framed);
     }
     return framed;
   }

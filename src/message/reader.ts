@@ -62,7 +62,7 @@ export class MessageReader {
 
   /** Whether it stands between two messages, with nothing read of the next. */
   get atRest(): boolean {
-    return this.frames.atRest && !this.pulling && this.fault === undefined;
+    return this.frames.atRest && this.fault === undefined;
   }
 
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
