@@ -61,7 +61,7 @@ class DuplexTransport implements Transport {
     }
     duplex.resume(); // it may have been paused, which a listener does not undo
     if (duplex.readableEnded) pump.receiveEnd();
-    if (duplex.destroyed) pump.lost();
+    if (duplex.destroyed) pump.lost(duplex.errored ?? undefined);
     else pump.run();
   }
 
