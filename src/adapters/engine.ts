@@ -19,7 +19,7 @@ interface Engine {
   readonly TextEncoder: new () => { encodeInto(text: string, target: Uint8Array): { written: number } };
   readonly URL: new (url: string) => { readonly href: string };
   /** Browsers have none. */
-  readonly setImmediate: ((run: () => void) => unknown) | undefined;
+  setImmediate?(run: () => void): unknown;
   setTimeout(run: () => void, milliseconds?: number): Timer;
   clearTimeout(timer: Timer): void;
 }
@@ -81,10 +81,16 @@ export const webHost: Host = {
   after(milliseconds, run, awaited = false) {
     if (milliseconds === Infinity) return () => undefined;
     // After the poll phase, or once more around the loop: what arrived while the thread was busy is life, and is read first.
-    const due = (): unknown => (engine.setImmediate ?? engine.setTimeout)(run);
+    let isOff = false;
+    const now = (): void => {
+      if (!isOff) run();
+    };
+    const due = (): unknown =>
+      engine.setImmediate === undefined ? engine.setTimeout(now) : engine.setImmediate(now);
     const timer = engine.setTimeout(due, Math.min(milliseconds, MAX_DELAY));
     if (!awaited && typeof timer === "object") timer.unref?.();
     return () => {
+      isOff = true;
       engine.clearTimeout(timer);
     };
   },

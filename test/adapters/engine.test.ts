@@ -81,6 +81,16 @@ describe.each([
     expect(run).not.toHaveBeenCalled();
   });
 
+  it("can be taken back until it runs, also when it is due", () => {
+    const run = vi.fn();
+    const cancel = webHost.after(100, run);
+    vi.advanceTimersToNextTimer();
+    expect([vi.getTimerCount(), run.mock.calls]).toEqual([1, []]); // once more around the loop
+    cancel();
+    vi.runAllTimers();
+    expect(run).not.toHaveBeenCalled();
+  });
+
   it.each([
     [undefined, false],
     [true, true],

@@ -4,7 +4,7 @@ import * as net from "node:net";
 import { ReadableStream, TransformStream, WritableStream } from "node:stream/web";
 import { MessageChannel } from "node:worker_threads";
 
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 
 import type { ByteStreams, EndpointOptions, Handlers, Peer } from "../../src/adapters/streams.js";
@@ -392,20 +392,6 @@ describe("streamsEndpoint() and connect()", () => {
     // Both get the same, and only one can lock it: the other's failure is nobody's business any more.
     late.resolve({ readable, writable: new WritableStream() });
     await dropped.promise;
-  });
-
-  it("streams that come as the time runs out are kept: the timer harms them no more", async () => {
-    const { createConnection } = meet(ECHO);
-    const late = deferred<ByteStreams>();
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    onTestFinished(() => void vi.useRealTimers());
-    const connecting = connect("ws://example.com/", { createConnection: () => late.promise, timeout: 5 });
-    vi.advanceTimersByTime(5); // the time-out is told once more around the loop
-    late.resolve(createConnection());
-    const peer = await connecting;
-    await new Promise((resolve) => setImmediate(resolve));
-    peer.send("still here");
-    expect(await nextText(peer[Symbol.asyncIterator]())).toBe("still here");
   });
 
   it("the URL may be in any alphabet", async () => {
