@@ -1,13 +1,15 @@
 import type { WebSocketUrl } from "../handshake/url.js";
 import type { Platform } from "../platform.js";
 import { ChunkQueue } from "./chunks.js";
-import type { Connecting, Link } from "./connecting.js";
-import { connectOver } from "./connecting.js";
-import type { Address, Server, Serving } from "./endpoint.js";
+import { dial } from "./dial.js";
+import type { Server, Serving } from "./endpoint.js";
 import { Endpoint, urlOf } from "./endpoint.js";
+import { webHost } from "./engine.js";
+import { addressOf, listenAnywhere } from "./listening.js";
 import type { Peer } from "./peer.js";
 import type { Pump, Transport } from "./pump.js";
-import { systemHost, systemPlatform } from "./system.js";
+import type { SocketConnecting } from "./system.js";
+import { systemPlatform } from "./system.js";
 import { requireSupported, unsupported } from "./unsupported.js";
 
 export * from "./public.js";
@@ -232,22 +234,18 @@ export interface ServeOptions<Context = unknown> extends Serving<Context> {
 export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
   const { tls, socketPath } = options;
   requireSupported(tls, TLS_OPTIONS, "Bun");
-  const endpoint = new Endpoint(options, bunPlatform, systemHost);
+  const endpoint = new Endpoint(options, bunPlatform, webHost);
   const handling: SocketOptions = {
     allowHalfOpen: true, // a peer that has ended its side is still to be answered
     tls: tls && { ALPNProtocols: ALPN, ...tls },
     socket: {
       ...HANDLER,
       open(socket) {
-        const transport = begin(socket, tls !== undefined);
-        transport.start(endpoint.begin(transport).pump);
+        endpoint.begin(begin(socket, tls !== undefined));
       },
     },
   };
-  const listener =
-    socketPath === undefined
-      ? listen(options.host, options.port ?? 0, handling)
-      : Bun.listen({ ...handling, unix: socketPath });
+  const listener = listen(options, handling);
   const address = socketPath ?? addressOf(listener);
   return {
     address,
@@ -262,23 +260,17 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
   };
 }
 
-/** Listens on all addresses where none is given: of IPv6, too, where the system has it. */
-function listen(host: string | undefined, port: number, handling: SocketOptions): Listener {
-  if (host !== undefined) return Bun.listen({ ...handling, hostname: host, port });
-  try {
-    return Bun.listen({ ...handling, hostname: "::", port });
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "EADDRINUSE") throw error;
-    return Bun.listen({ ...handling, hostname: "0.0.0.0", port });
-  }
-}
-
-function addressOf({ hostname = "", port = 0 }: Listener): Address {
-  return { address: hostname, family: hostname.includes(":") ? "IPv6" : "IPv4", port };
+function listen<Context>(
+  { host, port = 0, socketPath }: ServeOptions<Context>,
+  handling: SocketOptions,
+): Listener {
+  if (socketPath !== undefined) return Bun.listen({ ...handling, unix: socketPath });
+  const at = (hostname: string): Listener => Bun.listen({ ...handling, hostname, port });
+  return host === undefined ? listenAnywhere(at) : at(host);
 }
 
 /** How to connect, and how the connection behaves. */
-export interface ConnectOptions<Context = unknown> extends Connecting<Context> {
+export interface ConnectOptions<Context = unknown> extends SocketConnecting<Context> {
   /** With wss: a certificate authority, for example. */
   readonly tls?: TlsOptions | undefined;
   /** Not on Bun, whose sockets are wired as they are made. */
@@ -298,13 +290,13 @@ export async function connect<Context = unknown>(
   if (options.createConnection !== undefined) {
     throw unsupported("Bun", "a connection is made here, not by createConnection: sansocket/node has that");
   }
-  return connectOver(url, options, (to) => open(to, options));
+  return dial(url, options, bunPlatform, ({ url: to }) => open(to, options));
 }
 
 async function open<Context>(
   { host, port, secure }: WebSocketUrl,
   { socketPath, tls }: ConnectOptions<Context>,
-): Promise<Link> {
+): Promise<Transport> {
   const place = socketPath === undefined ? { hostname: host, port } : { unix: socketPath };
   // Bun checks the certificate against the host name, which a unix socket does not have.
   const name = socketPath === undefined ? {} : { servername: host };
@@ -316,13 +308,7 @@ async function open<Context>(
       socket: {
         ...HANDLER,
         open(socket) {
-          const transport = begin(socket, secure);
-          resolve({
-            transport,
-            start(pump) {
-              transport.start(pump);
-            },
-          });
+          resolve(begin(socket, secure));
         },
       },
     }).catch(reject);

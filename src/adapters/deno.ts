@@ -1,14 +1,17 @@
 import type { WebSocketUrl } from "../handshake/url.js";
 import type { Platform } from "../platform.js";
 import { ChunkQueue } from "./chunks.js";
-import type { Connecting, Link } from "./connecting.js";
-import { connectOver } from "./connecting.js";
-import type { Address, Server, Serving } from "./endpoint.js";
+import type { Attempt } from "./dial.js";
+import { dial } from "./dial.js";
+import type { Server, Serving } from "./endpoint.js";
 import { Endpoint, urlOf } from "./endpoint.js";
+import { webHost } from "./engine.js";
+import { addressOf, listenAnywhere } from "./listening.js";
 import type { Peer } from "./peer.js";
 import { reportTo } from "./peer.js";
 import type { Pump, Transport } from "./pump.js";
-import { systemHost, systemPlatform } from "./system.js";
+import type { SocketConnecting } from "./system.js";
+import { systemPlatform } from "./system.js";
 import { requireSupported, unsupported } from "./unsupported.js";
 
 export * from "./public.js";
@@ -237,7 +240,7 @@ export interface ServeOptions<Context = unknown> extends Serving<Context> {
 export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
   const { tls, socketPath } = options;
   requireSupported(tls, ["key", "cert"], "Deno");
-  const endpoint = new Endpoint(options, denoPlatform, systemHost);
+  const endpoint = new Endpoint(options, denoPlatform, webHost);
   const listener = listen(options);
   const transports = new Set<ConnTransport>();
   let isOpen = true;
@@ -248,16 +251,16 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
         conn.setNoDelay?.(true);
         const transport = new ConnTransport(conn, () => transports.delete(transport));
         transports.add(transport);
-        transport.start(endpoint.begin(transport).pump);
+        endpoint.begin(transport);
       } catch (error) {
         if (!isOpen) return;
-        reportTo(options, systemHost, error, undefined); // a connection could not be accepted
+        reportTo(options, webHost, error, undefined); // a connection could not be accepted
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_AGAIN_AFTER));
       }
     }
   };
   const accepting = accept();
-  const address = socketPath ?? addressOf(listener);
+  const address = socketPath ?? addressOf(listener.addr);
   return {
     address,
     url: urlOf(address, tls !== undefined),
@@ -285,21 +288,11 @@ function listen<Context>({ host, port = 0, socketPath, tls }: ServeOptions<Conte
     tls === undefined
       ? Deno.listen({ hostname, port })
       : Deno.listenTls({ hostname, port, key: text(tls.key), cert: text(tls.cert), alpnProtocols: ALPN });
-  if (host !== undefined) return at(host);
-  try {
-    return at("::"); // all addresses: of IPv6, too, where the system has it
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "EADDRINUSE") throw error;
-    return at("0.0.0.0");
-  }
-}
-
-function addressOf({ addr: { hostname = "", port = 0 } }: Listener): Address {
-  return { address: hostname, family: hostname.includes(":") ? "IPv6" : "IPv4", port };
+  return host === undefined ? listenAnywhere(at) : at(host);
 }
 
 /** How to connect, and how the connection behaves. */
-export interface ConnectOptions<Context = unknown> extends Connecting<Context> {
+export interface ConnectOptions<Context = unknown> extends SocketConnecting<Context> {
   /** With wss: a certificate authority, for example. */
   readonly tls?: ConnectTlsOptions | undefined;
   /** Makes the connection to speak over: where proxies and tunnels plug in. With wss it must speak TLS already. */
@@ -316,29 +309,31 @@ export async function connect<Context = unknown>(
   options: ConnectOptions<Context> = {},
 ): Promise<Peer<Context>> {
   requireSupported(options.tls, ["ca", "key", "cert"], "Deno");
-  return connectOver(url, options, async (to, givenUp): Promise<Link> => {
-    const conn = await (options.createConnection?.(to) ?? open(to, options, givenUp));
+  const { createConnection } = options;
+  return dial(url, options, denoPlatform, async (attempt) => {
+    const conn = await (createConnection === undefined
+      ? open(attempt, options)
+      : createConnection(attempt.url));
     conn.setNoDelay?.(true);
-    const transport = new ConnTransport(conn);
-    return {
-      transport,
-      start(pump) {
-        transport.start(pump);
-      },
-    };
+    return new ConnTransport(conn);
   });
 }
 
 function open<Context>(
-  { host: hostname, port, secure }: WebSocketUrl,
+  { url: { host: hostname, port, secure }, givenUp }: Attempt,
   { socketPath, tls }: ConnectOptions<Context>,
-  signal: AbortSignal,
 ): Promise<Conn> {
   if (socketPath !== undefined) {
     if (secure) throw unsupported("Deno", "there is no TLS over a unix socket");
     return Deno.connect({ transport: "unix", path: socketPath });
   }
-  if (!secure) return Deno.connect({ hostname, port, signal });
+  if (!secure) {
+    const controller = new AbortController();
+    givenUp(() => {
+      controller.abort();
+    });
+    return Deno.connect({ hostname, port, signal: controller.signal });
+  }
   const { ca = [], key, cert } = tls ?? {};
   const caCerts = (typeof ca === "string" || ca instanceof Uint8Array ? [ca] : ca).map(text);
   const keys = key === undefined || cert === undefined ? {} : { key: text(key), cert: text(cert) };

@@ -1,13 +1,21 @@
-import type { ClientConnection } from "../client.js";
+import type { ClientRequest } from "../client.js";
+import { ClientConnection } from "../client.js";
 import { UsageError } from "../errors.js";
 import type { RejectedEvent } from "../events.js";
+import type { WebSocketUrl } from "../handshake/url.js";
+import { parseUrl } from "../handshake/url.js";
+import type { Platform } from "../platform.js";
 import type { Cause } from "../rules.js";
 import { causeOf } from "../rules.js";
+import type { Options, Settings } from "../settings.js";
+import type { ConnectionOptions } from "./endpoint.js";
+import { adapterSettings } from "./endpoint.js";
+import { hrefOf, webHost } from "./engine.js";
 import type { Handlers } from "./peer.js";
-import { Peer } from "./peer.js";
-import type { Host, Pump, Transport } from "./pump.js";
+import { isThenable, Peer } from "./peer.js";
+import type { Transport } from "./pump.js";
 
-// What clients share on every runtime: a connection over a transport becomes a peer, or an error that says why not.
+// `connect` of every runtime, but for the transport itself.
 
 /** The opening handshake failed: the transport could not be had, the server rejected it, or broke a rule. */
 export class HandshakeError extends Error {
@@ -31,39 +39,6 @@ function describe(error: Error & { readonly code?: string }): string {
   return error.message === "" ? (error.code ?? error.name) : error.message;
 }
 
-/**
- * Drives a client's connection over a transport. `opened` resolves with the peer once it is open, and rejects with a
- * `HandshakeError` where it does not come to that.
- */
-export function dial<Context>(
-  connection: ClientConnection,
-  transport: Transport,
-  host: Host,
-  handlers: Handlers<Context>,
-): { peer: Peer<Context>; opened: Promise<Peer<Context>> } {
-  let settle: { resolve: (peer: Peer<Context>) => void; reject: (error: HandshakeError) => void } | undefined;
-  const opened = new Promise<Peer<Context>>((resolve, reject) => {
-    settle = { resolve, reject };
-  });
-  // Whatever comes first decides. The connection may linger for a while after a failure; nobody has to wait for that.
-  const fail = (cause: Cause, response?: RejectedEvent): void => {
-    settle?.reject(new HandshakeError(cause, response));
-  };
-  const peer: Peer<Context> = new Peer(connection, transport, host, handlers, {
-    open: () => settle?.resolve(peer),
-    rejected: (response) => {
-      fail(causeOf("peer", "rejected"), response);
-    },
-    closing: ({ cause }) => {
-      fail(cause);
-    },
-    closed: ({ cause }) => {
-      fail(cause);
-    },
-  });
-  return { peer, opened };
-}
-
 /** What is needed of an `AbortSignal`. */
 export interface AbortSignalLike {
   readonly aborted: boolean;
@@ -72,63 +47,141 @@ export interface AbortSignalLike {
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
-/** A transport that calls back into a pump from `start` on. */
-export interface Carrier extends Transport {
-  start(pump: Pump): void;
+/** How a connection is made and behaves, on every runtime. */
+export interface Connecting<Context = unknown>
+  extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
+  /** How long it may take until the connection is open, in milliseconds. Default 10000. */
+  readonly timeout?: number | undefined;
+  /** Gives up where it is aborted before the connection is open. */
+  readonly signal?: AbortSignalLike | undefined;
+}
+
+/** What a transport is wanted for. */
+export interface Attempt {
+  readonly url: WebSocketUrl;
+  readonly connection: ClientConnection;
+  readonly settings: Settings;
+  /** Has `undo` called where the transport is not waited for any more. */
+  givenUp(this: void, undo: () => void): void;
 }
 
 /**
- * Dials over a transport that is still to be opened, which may take `timeout` milliseconds. Resolves with the peer once the
- * connection is open. A transport that comes too late is destroyed; `open` may say what else is to be done then.
- * @throws {HandshakeError} where it does not come to that; or what `signal` was aborted with, or a `UsageError` of `open`'s
+ * Makes a transport to `url`. One that it gives at once need not be connected yet; one that it promises is destroyed where it
+ * comes too late.
  */
-export async function dialOver<Context>(
-  connection: ClientConnection,
-  open: (givenUp: (undo: () => void) => void) => Promise<Carrier>,
-  host: Host,
-  options: Handlers<Context> & { readonly signal?: AbortSignalLike | undefined },
-  timeout: number,
+export type Open = (attempt: Attempt) => Transport | PromiseLike<Transport>;
+
+/**
+ * Connects to a ws: or wss: URL over what `open` makes. Resolves with the peer once the connection is open.
+ * @throws {UsageError} for arguments that cannot be sent, or of `open`'s
+ * @throws {HandshakeError} where the server rejects, breaks a rule, or cannot be reached; or what `signal` was aborted with
+ */
+export async function dial<Context>(
+  url: string | { readonly href: string },
+  options: Connecting<Context>,
+  platform: Platform,
+  open: Open,
+  http?: Options["http"],
 ): Promise<Peer<Context>> {
-  const { signal } = options;
+  const { headers, subprotocols, origin, signal } = options;
+  const settings = adapterSettings(options, platform, options.timeout, http);
+  const href = hrefOf(url);
+  const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
   signal?.throwIfAborted();
-  let giveUp: (error: Error) => void = () => undefined;
-  const abort = (): void => {
-    giveUp(new Error("aborted")); // the signal's own reason is what is thrown
+  let undo: () => void = () => undefined;
+  const givenUp = (how: () => void): void => {
+    undo = how;
   };
-  signal?.addEventListener("abort", abort);
   try {
-    const transport = await new Promise<Carrier>((resolve, reject) => {
-      let over = false;
-      let undo: () => void = () => undefined;
-      const cancel = host.after(timeout, () => {
-        giveUp(new Error("the transport took too long"));
-      });
-      giveUp = (error) => {
-        if (over) return;
-        over = true;
-        cancel();
-        reject(error);
-        undo();
-      };
-      open((how) => {
-        undo = how;
-      }).then((opened) => {
-        cancel();
-        if (over) opened.destroy();
-        else resolve(opened);
-      }, giveUp);
-    });
-    const { peer, opened } = dial(connection, transport, host, options);
-    giveUp = () => {
-      peer.terminate();
-    };
-    if (signal?.aborted === true) abort();
-    transport.start(peer.pump);
-    return await opened;
+    const made = open({ url: parseUrl(href), connection, settings, givenUp });
+    const transport = isThenable(made)
+      ? await inTime(made, settings.timeouts.handshake, signal, () => {
+          undo();
+        })
+      : made; // no turn may pass before it is listened to
+    return await opened(connection, transport, options);
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof HandshakeError || error instanceof UsageError) throw error;
     throw new HandshakeError(causeOf("transport", "transport-lost", undefined, error), undefined);
+  }
+}
+
+/** The transport, where it comes within `timeout` milliseconds and before an abort. */
+async function inTime(
+  made: PromiseLike<Transport>,
+  timeout: number,
+  signal: AbortSignalLike | undefined,
+  undo: () => void,
+): Promise<Transport> {
+  return new Promise((resolve, reject) => {
+    let isOver = false;
+    const finish = (): void => {
+      isOver = true;
+      cancel();
+      signal?.removeEventListener("abort", abort);
+    };
+    const giveUp = (error: Error): void => {
+      if (isOver) return;
+      finish();
+      reject(error);
+      undo();
+    };
+    const abort = (): void => {
+      giveUp(new Error("aborted")); // the signal's own reason is what is thrown
+    };
+    const tooLate = (): void => {
+      giveUp(new Error("there was no transport in time"));
+    };
+    const cancel = webHost.after(timeout, tooLate, true); // nothing else may keep the process alive
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted === true) abort(); // by `open`
+    made.then((transport) => {
+      if (isOver) {
+        transport.destroy();
+      } else {
+        finish();
+        resolve(transport);
+      }
+    }, giveUp);
+  });
+}
+
+/** The peer of a connection over a transport, once it is open. */
+async function opened<Context>(
+  connection: ClientConnection,
+  transport: Transport,
+  options: Connecting<Context>,
+): Promise<Peer<Context>> {
+  const { signal } = options;
+  let abort: () => void = () => undefined;
+  try {
+    return await new Promise<Peer<Context>>((resolve, reject) => {
+      // Whatever comes first decides. The connection may linger for a while after a failure; nobody has to wait for that.
+      const fail = (cause: Cause, response?: RejectedEvent): void => {
+        reject(new HandshakeError(cause, response));
+      };
+      const peer: Peer<Context> = new Peer(connection, transport, webHost, options, {
+        open: () => {
+          resolve(peer);
+        },
+        rejected: (response) => {
+          fail(causeOf("peer", "rejected"), response);
+        },
+        closing: ({ cause }) => {
+          fail(cause);
+        },
+        closed: ({ cause }) => {
+          fail(cause);
+        },
+      });
+      abort = () => {
+        peer.terminate();
+      };
+      signal?.addEventListener("abort", abort);
+      if (signal?.aborted === true) abort();
+      transport.start(peer.pump);
+    });
   } finally {
     signal?.removeEventListener("abort", abort);
   }

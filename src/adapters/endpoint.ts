@@ -86,11 +86,11 @@ export interface CloseOptions {
 export class Endpoint<Context = unknown> {
   /** The peers that are open or closing. */
   readonly peers: ReadonlySet<Peer<Context>>;
+  readonly settings: Settings;
   private readonly open = new Set<Peer<Context>>();
   /** Those, and the ones whose opening handshake goes on. */
   private readonly all = new Map<Peer<Context>, ServerConnection>();
   private readonly options: EndpointOptions<Context>;
-  private readonly settings: Settings;
   /** Those of connections whose request and response are data. */
   private readonly external: Settings;
   private readonly host: Host;
@@ -112,7 +112,7 @@ export class Endpoint<Context = unknown> {
   }
 
   /**
-   * A connection from its first byte, or from the request that an HTTP server has read, over `transport`. With `respond` the
+   * Runs a connection from its first byte, or from the request that an HTTP server has read, over `transport`. With `respond` the
    * response is no bytes of the transport: it is handed there, before any are written.
    */
   begin(
@@ -120,7 +120,7 @@ export class Endpoint<Context = unknown> {
     request?: RequestData,
     head?: Uint8Array,
     respond?: (response: ResponseData) => void,
-  ): Peer<Context> {
+  ): void {
     const connection = new ServerConnection(respond === undefined ? this.settings : this.external);
     const answer = (): void => {
       if (connection.response !== undefined) respond?.(connection.response);
@@ -144,7 +144,7 @@ export class Endpoint<Context = unknown> {
     });
     if (request !== undefined) connection.receiveRequest(request, head);
     this.all.set(peer, connection);
-    return peer;
+    transport.start(peer.pump);
   }
 
   /**

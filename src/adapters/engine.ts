@@ -1,4 +1,6 @@
 import { portableUtf8 } from "../bytes/utf8.js";
+import { UsageError } from "../errors.js";
+import { quote } from "../handshake/headers.js";
 import type { Platform } from "../platform.js";
 import type { Host } from "./pump.js";
 import { simdMask, simdMaskInto } from "./simd.js";
@@ -15,6 +17,9 @@ interface Engine {
     options: { readonly fatal: boolean; readonly ignoreBOM: boolean },
   ) => { decode(bytes: Uint8Array): string };
   readonly TextEncoder: new () => { encodeInto(text: string, target: Uint8Array): { written: number } };
+  readonly URL: new (url: string) => { readonly href: string };
+  /** Browsers have none. */
+  setImmediate?(run: () => void): unknown;
   setTimeout(run: () => void, milliseconds?: number): Timer;
   clearTimeout(timer: Timer): void;
 }
@@ -67,17 +72,25 @@ export const webPlatform: Platform = {
   maskInto: simdMaskInto,
 };
 
-/** The longest delay that timers know; a longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1;
+/** The longest delay that timers know, in milliseconds; a longer one would fire at once. */
+export const MAX_DELAY: number = 2 ** 31 - 1;
 
+/** The engine's clock and timers; errors go to the console. */
 export const webHost: Host = {
   now: () => engine.performance.now(),
-  after(milliseconds, run) {
+  after(milliseconds, run, awaited = false) {
     if (milliseconds === Infinity) return () => undefined;
-    // Once more around the loop: what arrived while the thread was busy is life, and is read first.
-    const timer = engine.setTimeout(() => engine.setTimeout(run), Math.min(milliseconds, MAX_DELAY));
-    if (typeof timer === "object") timer.unref?.();
+    // After the poll phase, or once more around the loop: what arrived while the thread was busy is life, and is read first.
+    let isOff = false;
+    const now = (): void => {
+      if (!isOff) run();
+    };
+    const due = (): unknown =>
+      engine.setImmediate === undefined ? engine.setTimeout(now) : engine.setImmediate(now);
+    const timer = engine.setTimeout(due, Math.min(milliseconds, MAX_DELAY));
+    if (!awaited && typeof timer === "object") timer.unref?.();
     return () => {
+      isOff = true;
       engine.clearTimeout(timer);
     };
   },
@@ -85,3 +98,15 @@ export const webHost: Host = {
     engine.console.error("sansocket: a handler failed:", error);
   },
 };
+
+/**
+ * A URL in ASCII: the engine percent-encodes what has to be, and writes other alphabets so.
+ * @throws {UsageError} "bad-url"
+ */
+export function hrefOf(url: string | { readonly href: string }): string {
+  try {
+    return new engine.URL(typeof url === "string" ? url : url.href).href;
+  } catch {
+    throw new UsageError("bad-url", `${quote(url)} is no WebSocket URL`);
+  }
+}

@@ -3,34 +3,26 @@ import * as http2 from "node:http2";
 import type { Duplex } from "node:stream";
 import { addAbortSignal } from "node:stream";
 
-import type { ClientRequest } from "../client.js";
-import { ClientConnection } from "../client.js";
-import { UsageError } from "../errors.js";
+import type { ClientConnection } from "../client.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { ResponseData } from "../handshake/negotiation.js";
 import type { RequestData } from "../handshake/request.js";
 import { causeOf } from "../rules.js";
-import type { AbortSignalLike, Carrier } from "./dial.js";
-import { dialOver, HandshakeError } from "./dial.js";
-import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
-import { adapterSettings, Endpoint } from "./endpoint.js";
+import type { Attempt, Connecting } from "./dial.js";
+import { dial, HandshakeError } from "./dial.js";
+import type { CloseOptions, EndpointOptions } from "./endpoint.js";
+import { Endpoint } from "./endpoint.js";
 import { webHost } from "./engine.js";
 import { nodePlatform } from "./node.js";
-import type { Handlers, Peer } from "./peer.js";
-import type { Pump } from "./pump.js";
+import type { Peer } from "./peer.js";
+import type { Pump, Transport } from "./pump.js";
 
-export { HandshakeError } from "./dial.js";
-export type { AbortSignalLike } from "./dial.js";
-export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
-export type { Handlers, Message } from "./peer.js";
-export { Peer, PeerMessageWriter } from "./peer.js";
-export { PreparedMessage } from "../message/prepared.js";
-export { UsageError } from "../errors.js";
+export * from "./public.js";
 
 // WebSockets on streams of HTTP/2 (RFC 8441), over node:http2.
 
 /** One stream of a session. */
-class StreamTransport implements Carrier {
+class StreamTransport implements Transport {
   protected readonly stream: http2.Http2Stream;
   private pump: Pump | undefined;
 
@@ -143,13 +135,12 @@ export function http2Endpoint<Context = unknown>(options: EndpointOptions<Contex
         httpVersion: "2",
         headers: received(headers, rawHeaders),
       };
-      const transport = new StreamTransport(stream);
       const respond = ({ status, headers: list, body }: ResponseData): void => {
         if (stream.destroyed) return; // told by its `close`
         stream.respond({ ":status": status, ...toSend(list) });
         if (body !== undefined && !stream.writableEnded) stream.write(body); // 304 has none
       };
-      transport.start(endpoint.begin(transport, request, undefined, respond).pump);
+      endpoint.begin(new StreamTransport(stream), request, undefined, respond);
       return true;
     },
     close: async (closeOptions) => endpoint.close(closeOptions),
@@ -157,8 +148,7 @@ export function http2Endpoint<Context = unknown>(options: EndpointOptions<Contex
 }
 
 /** How to connect, and how the connection behaves. */
-export interface ConnectOptions<Context = unknown>
-  extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
+export interface ConnectOptions<Context = unknown> extends Connecting<Context> {
   /**
    * The session to open a stream on, which stays open: several connections and requests share it. It must be one to the URL's
    * host, or to a proxy that knows the way. Default: a session of its own, closed with the connection.
@@ -166,10 +156,6 @@ export interface ConnectOptions<Context = unknown>
   readonly session?: http2.ClientHttp2Session | undefined;
   /** Further options for `http2.connect`, with wss: a certificate authority, for example. */
   readonly tls?: http2.SecureClientSessionOptions | undefined;
-  /** How long it may take until the connection is open, in milliseconds. Default 10000. */
-  readonly timeout?: number | undefined;
-  /** Gives up where it is aborted before the connection is open. */
-  readonly signal?: AbortSignalLike | undefined;
 }
 
 /**
@@ -182,37 +168,36 @@ export async function connect<Context = unknown>(
   url: string | URL,
   options: ConnectOptions<Context> = {},
 ): Promise<Peer<Context>> {
-  const timeout = options.timeout ?? options.timeouts?.handshake ?? 10_000;
-  const settings = adapterSettings(options, nodePlatform, timeout, "external");
-  const { headers, subprotocols, origin } = options;
-  if (!URL.canParse(String(url))) throw new UsageError("bad-url", `${String(url)} is no WebSocket URL`);
-  const { href } = new URL(url);
-  const connection = new ClientConnection({ url: href, headers, subprotocols, origin }, settings);
+  return dial(url, options, nodePlatform, (attempt) => openStream(attempt, options), "external");
+}
+
+/** A stream for an extended CONNECT, which is sent. */
+async function openStream<Context>(
+  { connection, settings, givenUp }: Attempt,
+  options: ConnectOptions<Context>,
+): Promise<Transport> {
   const { scheme, authority = "" } = connection.request;
-  const open = async (givenUp: (undo: () => void) => void): Promise<Carrier> => {
-    const session = options.session ?? http2.connect(`${scheme ?? ""}://${authority}`, options.tls);
-    const own = options.session === undefined;
+  const session = options.session ?? http2.connect(`${scheme ?? ""}://${authority}`, options.tls);
+  const own = options.session === undefined;
+  if (own) {
+    session.on("error", () => undefined); // told by what waits for it, and by the stream
+    givenUp(() => {
+      session.destroy();
+    });
+  }
+  try {
+    await requireExtendedConnect(session);
+    const stream = session.request(requestHeaders(connection.request), { endStream: false });
     if (own) {
-      session.on("error", () => undefined); // told by what waits for it, and by the stream
-      givenUp(() => {
-        session.destroy();
+      stream.on("close", () => {
+        leave(session);
       });
     }
-    try {
-      await requireExtendedConnect(session);
-      const stream = session.request(requestHeaders(connection.request), { endStream: false });
-      if (own) {
-        stream.on("close", () => {
-          leave(session);
-        });
-      }
-      return new ClientStreamTransport(stream, connection, settings.limits.body, settings.timeouts.linger);
-    } catch (error) {
-      if (own) session.destroy();
-      throw error;
-    }
-  };
-  return dialOver(connection, open, webHost, options, timeout);
+    return new ClientStreamTransport(stream, connection, settings.limits.body, settings.timeouts.linger);
+  } catch (error) {
+    if (own) session.destroy();
+    throw error;
+  }
 }
 
 /** Sessions whose first SETTINGS arrived, or are waited for. */

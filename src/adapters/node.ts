@@ -8,14 +8,16 @@ import type { Connection } from "../connection.js";
 import type { HeaderList } from "../handshake/headers.js";
 import type { WebSocketUrl } from "../handshake/url.js";
 import type { Platform } from "../platform.js";
-import type { Connecting, Link } from "./connecting.js";
-import { connectOver } from "./connecting.js";
-import type { CloseOptions, ConnectionOptions, EndpointOptions, Server, Serving } from "./endpoint.js";
+import type { Settings } from "../settings.js";
+import { dial } from "./dial.js";
+import type { CloseOptions, EndpointOptions, Server, Serving } from "./endpoint.js";
 import { Endpoint, urlOf } from "./endpoint.js";
+import { MAX_DELAY, webHost } from "./engine.js";
 import type { Handlers } from "./peer.js";
-import { Peer, reportTo } from "./peer.js";
+import { isThenable, Peer, reportTo } from "./peer.js";
 import type { Pump, Transport } from "./pump.js";
-import { MAX_DELAY, systemHost, systemPlatform } from "./system.js";
+import type { SocketConnecting } from "./system.js";
+import { systemPlatform } from "./system.js";
 
 export * from "./public.js";
 
@@ -27,6 +29,40 @@ class DuplexTransport implements Transport {
 
   constructor(duplex: Duplex) {
     this.duplex = duplex;
+  }
+
+  start(pump: Pump): void {
+    const { duplex } = this;
+    // A socket's chunks are fresh buffers that nobody else sees; another stream's may be anybody's.
+    const owned = duplex instanceof net.Socket;
+    duplex.on("error", (error) => {
+      pump.lost(error);
+    });
+    duplex.on("close", () => {
+      pump.lost();
+    });
+    duplex.on("end", () => {
+      pump.receiveEnd();
+    });
+    duplex.on("drain", () => {
+      pump.writable();
+    });
+    duplex.on("data", (chunk: Uint8Array | string) => {
+      if (typeof chunk === "string") {
+        duplex.destroy(new TypeError("the stream gives strings: leave out setEncoding()"));
+        return;
+      }
+      pump.receive(chunk, owned);
+    });
+    duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
+    if (duplex instanceof net.Socket) {
+      duplex.setNoDelay(true);
+      duplex.setTimeout(0); // an HTTP server's time-out is not ours
+    }
+    duplex.resume(); // it may have been paused, which a listener does not undo
+    if (duplex.readableEnded) pump.receiveEnd();
+    if (duplex.destroyed) pump.lost(duplex.errored ?? undefined);
+    else pump.run();
   }
 
   get pending(): number {
@@ -62,40 +98,6 @@ class DuplexTransport implements Transport {
   }
 }
 
-/** Wires a stream's events to a pump, and begins. */
-function wire(duplex: Duplex, pump: Pump): void {
-  // A socket's chunks are fresh buffers that nobody else sees; another stream's may be anybody's.
-  const owned = duplex instanceof net.Socket;
-  duplex.on("error", (error) => {
-    pump.lost(error);
-  });
-  duplex.on("close", () => {
-    pump.lost();
-  });
-  duplex.on("end", () => {
-    pump.receiveEnd();
-  });
-  duplex.on("drain", () => {
-    pump.writable();
-  });
-  duplex.on("data", (chunk: Uint8Array | string) => {
-    if (typeof chunk === "string") {
-      duplex.destroy(new TypeError("the stream gives strings: leave out setEncoding()"));
-      return;
-    }
-    pump.receive(chunk, owned);
-  });
-  duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
-  if (duplex instanceof net.Socket) {
-    duplex.setNoDelay(true);
-    duplex.setTimeout(0); // an HTTP server's time-out is not ours
-  }
-  duplex.resume(); // it may have been paused, which a listener does not undo
-  if (duplex.readableEnded) pump.receiveEnd();
-  if (duplex.destroyed) pump.lost();
-  else pump.run();
-}
-
 /**
  * Drives a connection over any duplex stream of bytes. The connection may be a server's, a client's, or one that is open
  * already; give it the `nodePlatform`, and `halfClose` where the stream's sides end one by one.
@@ -105,8 +107,9 @@ export function attach<Context = unknown>(
   connection: Connection,
   handlers: Handlers<Context> = {},
 ): Peer<Context> {
-  const peer = new Peer(connection, new DuplexTransport(duplex), systemHost, handlers);
-  wire(duplex, peer.pump);
+  const transport = new DuplexTransport(duplex);
+  const peer = new Peer(connection, transport, webHost, handlers);
+  transport.start(peer.pump);
   return peer;
 }
 
@@ -130,13 +133,13 @@ export interface UpgradeEndpoint<Context = unknown> {
 export function upgradeEndpoint<Context = unknown>(
   options: EndpointOptions<Context>,
 ): UpgradeEndpoint<Context> {
-  const endpoint = new Endpoint(options, nodePlatform, systemHost);
+  const endpoint = new Endpoint(options, nodePlatform, webHost);
   return {
     peers: endpoint.peers,
     handleUpgrade(request, socket, head) {
       const { method = "", url = "", rawHeaders, httpVersion } = request;
       const data = { method, target: url, headers: pairs(rawHeaders), httpVersion };
-      wire(socket, endpoint.begin(new DuplexTransport(socket), data, head).pump);
+      endpoint.begin(new DuplexTransport(socket), data, head);
     },
     close: async (closeOptions) => endpoint.close(closeOptions),
   };
@@ -154,15 +157,18 @@ export interface ServeOptions<Context = unknown> extends Serving<Context> {
  * @throws {UsageError} "bad-option"
  */
 export async function serve<Context = unknown>(options: ServeOptions<Context>): Promise<Server<Context>> {
-  const endpoint = new Endpoint(options, nodePlatform, systemHost);
+  const endpoint = new Endpoint(options, nodePlatform, webHost);
   const listener = (socket: net.Socket): void => {
-    wire(socket, endpoint.begin(new DuplexTransport(socket)).pump);
+    endpoint.begin(new DuplexTransport(socket));
   };
   // A peer that has ended its side is still to be answered.
   const server =
     options.tls === undefined
       ? net.createServer({ allowHalfOpen: true }, listener)
-      : tls.createServer({ ...tlsDefaults(options), ...options.tls, allowHalfOpen: true }, listener);
+      : tls.createServer(
+          { ...tlsDefaults(endpoint.settings), ...options.tls, allowHalfOpen: true },
+          listener,
+        );
   // The connections that are no peers yet, or no more: TLS that was not negotiated, last bytes that are not read.
   const sockets = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => {
@@ -178,7 +184,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
     server.listen(options.socketPath === undefined ? where : { path: options.socketPath }, () => {
       server.off("error", reject);
       server.on("error", (error) => {
-        reportTo(options, systemHost, error, undefined); // a connection could not be accepted
+        reportTo(options, webHost, error, undefined); // a connection could not be accepted
       });
       resolve();
     });
@@ -199,7 +205,7 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
 }
 
 /** How to connect, and how the connection behaves. */
-export interface ConnectOptions<Context = unknown> extends Connecting<Context> {
+export interface ConnectOptions<Context = unknown> extends SocketConnecting<Context> {
   /** Further options for `tls.connect`, with wss: a certificate authority, for example. */
   readonly tls?: tls.ConnectionOptions | undefined;
   /** Makes the stream to speak over: where proxies and tunnels plug in. With wss it must speak TLS already. */
@@ -216,19 +222,10 @@ export async function connect<Context = unknown>(
   options: ConnectOptions<Context> = {},
 ): Promise<Peer<Context>> {
   const { createConnection } = options;
-  return connectOver(url, options, (to) => {
-    if (createConnection === undefined) return linkOf(openSocket(to, options));
-    return Promise.resolve(createConnection(to)).then(linkOf);
+  return dial(url, options, nodePlatform, ({ url: to }) => {
+    const made = createConnection === undefined ? openSocket(to, options) : createConnection(to);
+    return isThenable(made) ? made.then((duplex) => new DuplexTransport(duplex)) : new DuplexTransport(made);
   });
-}
-
-function linkOf(duplex: Duplex): Link {
-  return {
-    transport: new DuplexTransport(duplex),
-    start(pump) {
-      wire(duplex, pump);
-    },
-  };
 }
 
 /** A socket that is to be connected. */
@@ -250,8 +247,8 @@ function pairs(raw: readonly string[]): HeaderList {
   return list;
 }
 
-function tlsDefaults({ timeouts }: ConnectionOptions): tls.TlsOptions {
+function tlsDefaults({ timeouts }: Settings): tls.TlsOptions {
   // Who never speaks TLS is given up as who never finishes the opening handshake.
-  const handshakeTimeout = Math.min(timeouts?.handshake ?? 10_000, MAX_DELAY);
+  const handshakeTimeout = Math.min(timeouts.handshake, MAX_DELAY);
   return { ALPNProtocols: ["http/1.1"], handshakeTimeout };
 }

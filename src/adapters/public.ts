@@ -1,5 +1,6 @@
 // What every adapter gives an application besides `serve` and `connect`.
 
+export type { AbortSignalLike } from "./dial.js";
 export { HandshakeError } from "./dial.js";
 export type {
   Accept,

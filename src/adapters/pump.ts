@@ -4,8 +4,10 @@ import type { ConnectionEvent } from "../events.js";
 // The loop that drives a connection on every runtime. It knows none: what is below comes in as a `Transport` and a `Host`,
 // what is above as a `Sink`.
 
-/** What moves the bytes. It calls back into the `Pump`: `receive`, `receiveEnd`, `writable`, `lost`. */
+/** What moves the bytes. */
 export interface Transport {
+  /** Runs the pump, and calls back into it from now on: `receive`, `receiveEnd`, `writable`, `lost`. */
+  start(pump: Pump): void;
   /** Queues chunks, in order. False: take no more output until the transport is writable again, and say so then. */
   write(chunks: readonly Uint8Array[]): boolean;
   /** Bytes queued here and not handed to the system. */
@@ -26,9 +28,9 @@ export interface Host {
   now(): number;
   /**
    * Calls `run` once, after so many milliseconds, or earlier where a timer cannot be set that long; Infinity: never. Returns
-   * what takes it back. It must not keep a process alive.
+   * what takes it back. It keeps a process alive only where somebody awaits it.
    */
-  after(milliseconds: number, run: () => void): () => void;
+  after(milliseconds: number, run: () => void, awaited?: boolean): () => void;
   /** Tells whoever runs the program of an error that nobody handled. */
   report(error: unknown): void;
 }

@@ -1,27 +1,18 @@
-import type { ClientRequest } from "../client.js";
-import { ClientConnection } from "../client.js";
 import type { Connection } from "../connection.js";
 import type { ResponseData } from "../handshake/negotiation.js";
 import type { RequestData } from "../handshake/request.js";
 import type { WebSocketUrl } from "../handshake/url.js";
-import { parseUrl } from "../handshake/url.js";
-import type { AbortSignalLike, Carrier } from "./dial.js";
-import { dialOver } from "./dial.js";
-import type { CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
-import { adapterSettings, Endpoint } from "./endpoint.js";
+import type { Connecting } from "./dial.js";
+import { dial } from "./dial.js";
+import type { CloseOptions, EndpointOptions } from "./endpoint.js";
+import { Endpoint } from "./endpoint.js";
 import { webHost, webPlatform } from "./engine.js";
 import type { Handlers } from "./peer.js";
 import { Peer } from "./peer.js";
-import type { Pump } from "./pump.js";
+import type { Pump, Transport } from "./pump.js";
 
-export { HandshakeError } from "./dial.js";
-export type { AbortSignalLike } from "./dial.js";
-export type { Accept, Answer, CloseOptions, ConnectionOptions, EndpointOptions } from "./endpoint.js";
+export * from "./public.js";
 export { webPlatform } from "./engine.js";
-export type { Handlers, Message } from "./peer.js";
-export { Peer, PeerMessageWriter } from "./peer.js";
-export { PreparedMessage } from "../message/prepared.js";
-export { UsageError } from "../errors.js";
 
 // Any pair of WHATWG streams of bytes. What is needed of them is declared here, so that every engine's own fit.
 
@@ -60,7 +51,7 @@ export interface ByteWriter {
 /** A stream without a queue is handed this many bytes before it is waited for, so that small messages do not go one by one. */
 const WRITE_AHEAD = 65536;
 
-class StreamsTransport implements Carrier {
+class StreamsTransport implements Transport {
   pending = 0;
   readonly remoteAddress: string | undefined;
   private readonly reader: ByteReader;
@@ -211,26 +202,20 @@ export function streamsEndpoint<Context = unknown>(
   return {
     peers: endpoint.peers,
     accept(streams, { remoteAddress, request, head, respond } = {}) {
-      const transport = new StreamsTransport(streams, remoteAddress);
-      transport.start(endpoint.begin(transport, request, head, respond).pump);
+      endpoint.begin(new StreamsTransport(streams, remoteAddress), request, head, respond);
     },
     close: async (closeOptions) => endpoint.close(closeOptions),
   };
 }
 
 /** How to connect, and how the connection behaves. */
-export interface ConnectOptions<Context = unknown>
-  extends ConnectionOptions, Handlers<Context>, Omit<ClientRequest, "url" | "method"> {
+export interface ConnectOptions<Context = unknown> extends Connecting<Context> {
   /** Makes the streams to speak over. With wss they must speak TLS already. */
   createConnection(this: void, url: WebSocketUrl): ByteStreams | Promise<ByteStreams>;
-  /** How long it may take until the connection is open, in milliseconds. Default 10000. */
-  readonly timeout?: number | undefined;
-  /** Gives up where it is aborted before the connection is open. */
-  readonly signal?: AbortSignalLike | undefined;
 }
 
 /**
- * Connects to a ws: or wss: URL, in ASCII as the URL class leaves it. Resolves with the peer once the connection is open.
+ * Connects to a ws: or wss: URL. Resolves with the peer once the connection is open.
  * @throws {UsageError} for arguments that cannot be sent
  * @throws {HandshakeError} where the server rejects, breaks a rule, or cannot be reached
  */
@@ -238,14 +223,7 @@ export async function connect<Context = unknown>(
   url: string | { readonly href: string },
   options: ConnectOptions<Context>,
 ): Promise<Peer<Context>> {
-  const timeout = options.timeout ?? options.timeouts?.handshake ?? 10_000;
-  const href = typeof url === "string" ? url : url.href;
-  const { headers, subprotocols, origin } = options;
-  const connection = new ClientConnection(
-    { url: href, headers, subprotocols, origin },
-    adapterSettings(options, webPlatform, timeout),
-  );
-  const open = async (): Promise<Carrier> =>
-    new StreamsTransport(await options.createConnection(parseUrl(href)));
-  return dialOver(connection, open, webHost, options, timeout);
+  return dial(url, options, webPlatform, async ({ url: to }) => {
+    return new StreamsTransport(await options.createConnection(to));
+  });
 }

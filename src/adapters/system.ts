@@ -1,10 +1,10 @@
 import type { Platform } from "../platform.js";
+import type { Connecting } from "./dial.js";
 import { webPlatform } from "./engine.js";
 import { nodeUtf8 } from "./node-utf8.js";
-import type { Host } from "./pump.js";
 import { zlibCodec } from "./zlib.js";
 
-// What Node, Deno and Bun give a connection alike: besides the Web's globals, Node's own modules and timers.
+// What Node, Deno and Bun have alike besides the Web's globals: Node's own modules, and sockets.
 
 /** What the system gives a connection: entropy, time, and kernels. */
 export const systemPlatform: Platform = {
@@ -15,21 +15,8 @@ export const systemPlatform: Platform = {
   },
 };
 
-/** The longest delay that the timers know, in milliseconds; a longer one would fire at once. */
-export const MAX_DELAY: number = 2 ** 31 - 1;
-
-/** The system's clock and timers; errors go to the console. */
-export const systemHost: Host = {
-  now: () => performance.now(),
-  after(milliseconds, run) {
-    if (milliseconds === Infinity) return () => undefined;
-    // After the poll phase: what arrived while the process was busy is life, and is read first.
-    const timer = setTimeout(() => setImmediate(run), Math.min(milliseconds, MAX_DELAY)).unref();
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-  report: (error) => {
-    console.error("sansocket: a handler failed:", error);
-  },
-};
+/** How a connection is made and behaves, over the system's sockets; `tls` is each runtime's own. */
+export interface SocketConnecting<Context = unknown> extends Connecting<Context> {
+  /** The unix socket to connect to, in place of the URL's host. */
+  readonly socketPath?: string | undefined;
+}

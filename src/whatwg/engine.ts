@@ -1,3 +1,5 @@
+import type { AbortSignalLike } from "../adapters/dial.js";
+
 // What of the Web's globals these classes stand on, as far as it is used: the core's compiler settings know none of them.
 
 /** An `Event`. */
@@ -100,12 +102,8 @@ interface Engine {
 }
 
 /** An `AbortSignal`. */
-export interface AbortSignal {
-  readonly aborted: boolean;
+export interface AbortSignal extends AbortSignalLike {
   readonly reason: unknown;
-  throwIfAborted(): void;
-  addEventListener(type: "abort", listener: () => void): void;
-  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 /** What a `CloseEvent` tells. */

@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { webHost, webPlatform } from "../../src/adapters/engine.js";
-import { portableUtf8 } from "../../src/index.js";
+import { hrefOf, webHost, webPlatform } from "../../src/adapters/engine.js";
+import { portableUtf8, UsageError } from "../../src/index.js";
 import { holds } from "../support/property.js";
 
 describe("webPlatform", () => {
@@ -48,12 +48,17 @@ describe("webPlatform", () => {
   );
 });
 
-describe("webHost.after()", () => {
+describe.each([
+  ["with setImmediate, as Node, Deno and Bun have it", true],
+  ["without, as in browsers", false],
+])("webHost.after() %s", (_engine, hasImmediate) => {
   beforeEach(() => {
     vi.useFakeTimers();
+    if (!hasImmediate) vi.stubGlobal("setImmediate", undefined);
   });
   afterEach(() => {
     vi.useRealTimers();
+    vi.unstubAllGlobals();
   });
 
   it.each<[string, number, number, number]>([
@@ -74,5 +79,42 @@ describe("webHost.after()", () => {
     webHost.after(milliseconds, run)();
     vi.advanceTimersByTime(2 ** 32);
     expect(run).not.toHaveBeenCalled();
+  });
+
+  it("can be taken back until it runs, also when it is due", () => {
+    const run = vi.fn();
+    const cancel = webHost.after(100, run);
+    vi.advanceTimersToNextTimer();
+    expect([vi.getTimerCount(), run.mock.calls]).toEqual([1, []]); // once more around the loop
+    cancel();
+    vi.runAllTimers();
+    expect(run).not.toHaveBeenCalled();
+  });
+
+  it.each([
+    [undefined, false],
+    [true, true],
+  ])("keeps the process alive where it is awaited: %s", (awaited, alive) => {
+    const set = vi.spyOn(globalThis, "setTimeout");
+    const cancel = webHost.after(100, () => undefined, awaited);
+    expect((set.mock.results[0]?.value as NodeJS.Timeout).hasRef()).toBe(alive);
+    cancel();
+    set.mockRestore();
+  });
+});
+
+describe("hrefOf()", () => {
+  it.each<[string | { readonly href: string }, string]>([
+    ["ws://example.com", "ws://example.com/"],
+    ["WSS://EXAMPLE.com:443/a b?ü", "wss://example.com/a%20b?%C3%BC"],
+    ["ws://bücher.example/", "ws://xn--bcher-kva.example/"],
+    [new URL("ws://example.com/x"), "ws://example.com/x"],
+    [{ href: "ws://example.com/x" }, "ws://example.com/x"],
+  ])("%s", (url, href) => {
+    expect(hrefOf(url)).toBe(href);
+  });
+
+  it.each(["", "/path", "example.com", undefined, 5, {}, null])("%s is none", (url) => {
+    expect(() => hrefOf(url as string)).toThrow(UsageError);
   });
 });

@@ -409,6 +409,18 @@ describe("createConnection", () => {
     const error = await refusal("ws://127.0.0.1", { createConnection: () => new net.Socket().destroy() });
     expect(error.cause.rule).toBe("transport-lost");
   });
+
+  it("that gives a stream which fails at once: its error is told, and thrown at nobody", async () => {
+    const failed = new Error("no route");
+    const createConnection = (): Duplex => new net.Socket().destroy(failed);
+    // Outside of any promise the event `error` comes before what waits for one.
+    const error = await new Promise<HandshakeError>((resolve) => {
+      setImmediate(() => {
+        resolve(refusal("ws://127.0.0.1", { createConnection }));
+      });
+    });
+    expect(error.cause).toMatchObject({ by: "transport", rule: "transport-lost", error: failed });
+  });
 });
 
 describe("TLS", () => {

@@ -276,14 +276,18 @@ describe("a process", () => {
     expect(result.out).toContain("1011");
   });
 
-  it("that waits for `createConnection` alone lives until the time-out", async () => {
-    const result = await run(`
+  it.each(["node", "streams"])(
+    "that waits for `createConnection` alone lives until the time-out: %s",
+    async (name) => {
+      const result = await run(`
+      const { connect: connectOver } = await import(${JSON.stringify(new URL(`adapters/${name}.js`, source.url).href)});
       const createConnection = () => new Promise(() => undefined);
-      await connect("ws://127.0.0.1", { timeout: 100, createConnection }).catch((error) => console.log(error.name));
+      await connectOver("ws://127.0.0.1", { timeout: 100, createConnection }).catch((error) => console.log(error.name));
       console.log("after");
     `);
-    expect(result).toEqual({ code: 0, out: "HandshakeError\nafter\n" });
-  });
+      expect(result).toEqual({ code: 0, out: "HandshakeError\nafter\n" });
+    },
+  );
 
   it("that is out of file descriptors lives", async () => {
     const result = await run(

@@ -394,6 +394,29 @@ describe("streamsEndpoint() and connect()", () => {
     await dropped.promise;
   });
 
+  it("the URL may be in any alphabet", async () => {
+    const { createConnection } = meet({ path: "/%C3%BC" });
+    const hosts: string[] = [];
+    const peer = await connect("ws://bücher.example/ü", {
+      createConnection(to) {
+        hosts.push(to.host);
+        return createConnection();
+      },
+    });
+    expect([peer.state, hosts]).toEqual(["open", ["xn--bcher-kva.example"]]);
+  });
+
+  it("aborted by createConnection itself", async () => {
+    const controller = new AbortController();
+    const reason = new Error("changed my mind");
+    const createConnection = (): Promise<ByteStreams> => {
+      controller.abort(reason);
+      return new Promise(() => undefined);
+    };
+    const { signal } = controller;
+    await expect(connect("ws://example.com/", { createConnection, signal })).rejects.toBe(reason);
+  });
+
   it("aborted during the opening handshake, and before", async () => {
     const [left, right] = crossed(new TransformStream(), new TransformStream());
     const controller = new AbortController();

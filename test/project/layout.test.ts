@@ -26,7 +26,6 @@ const LAYERS: readonly (readonly string[])[] = [
   // What every adapter shares, then the adapters, which do not know each other.
   ["testing/", "conformance/", "adapters/", "adapters/node-utf8.ts", "adapters/zlib.ts"],
   ["adapters/system.ts"],
-  ["adapters/connecting.ts"],
   ["adapters/bun.ts", "adapters/deno.ts", "adapters/node.ts", "adapters/streams.ts", "whatwg/"],
   // On Node, too.
   ["adapters/http2.ts"],
@@ -35,7 +34,6 @@ const LAYERS: readonly (readonly string[])[] = [
 /** The only files that know a runtime, or what they all have; the other adapters' files are shared and know none. */
 const KNOW_A_RUNTIME: readonly string[] = [
   "adapters/bun.ts",
-  "adapters/connecting.ts",
   "adapters/deno.ts",
   "adapters/http2.ts",
   "adapters/node-utf8.ts",

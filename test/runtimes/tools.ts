@@ -7,9 +7,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as tls from "node:tls";
 
-import type { Connecting } from "../../src/adapters/connecting.js";
 import type { Server, Serving } from "../../src/adapters/endpoint.js";
 import type { Message, Peer } from "../../src/adapters/peer.js";
+import type { SocketConnecting } from "../../src/adapters/system.js";
 import { upgradeRequest, upgradeResponse } from "../support/http.js";
 import type { WrittenMessage } from "../support/http.js";
 import { RawPeer } from "../support/raw-stream.js";
@@ -24,7 +24,7 @@ export interface Adapter {
   ): Promise<Server<Context>>;
   connect<Context = unknown>(
     url: string | URL,
-    options?: Connecting<Context> & { readonly tls?: { readonly ca: string } | undefined },
+    options?: SocketConnecting<Context> & { readonly tls?: { readonly ca: string } | undefined },
   ): Promise<Peer<Context>>;
 }
 
@@ -41,7 +41,7 @@ export interface TestTls {
 /** A server that listens, and how a client comes there. */
 export interface Running<Context> extends Server<Context> {
   readonly port: number;
-  connect<C = unknown>(options?: Connecting<C>, path?: string): Promise<Peer<C>>;
+  connect<C = unknown>(options?: SocketConnecting<C>, path?: string): Promise<Peer<C>>;
 }
 
 export type RawSocket = RawPeer & { readonly stream: net.Socket };
@@ -98,7 +98,7 @@ export class Tools {
 
   async connect<C = unknown>(
     url: string,
-    options: Parameters<Adapter["connect"]>[1] & Connecting<C> = {},
+    options: Parameters<Adapter["connect"]>[1] & SocketConnecting<C> = {},
   ): Promise<Peer<C>> {
     const peer = await this.adapter.connect<C>(url, options);
     this.atEnd(() => {
