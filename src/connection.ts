@@ -256,7 +256,8 @@ export class Connection {
   // Commands
 
   /**
-   * Sends a text message: a string, lone surrogates as U+FFFD (RFC 6455 8.1), or bytes in UTF-8.
+   * Sends a text message: a string, lone surrogates as U+FFFD (RFC 6455 8.1), or bytes in UTF-8, which are passed through as by
+   * `sendBinary`.
    * @returns false where it is too late, and nothing is sent
    * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" before `open` and inside a fragmented message
    */

@@ -92,14 +92,14 @@ export class Settings {
     this.extensions = options.extensions ?? [];
     const limits = options.limits ?? {};
     this.limits = {
-      message: size("limits.message", limits.message, 16 * MIB),
-      frame: size("limits.frame", limits.frame, Infinity),
-      head: size("limits.head", limits.head, 16384),
-      headers: size("limits.headers", limits.headers, 100),
-      body: size("limits.body", limits.body, 65536),
-      informational: size("limits.informational", limits.informational, 8),
-      output: size("limits.output", limits.output, 64 * MIB),
-      discard: size("limits.discard", limits.discard, 64 * MIB),
+      message: count("limits.message", limits.message, 16 * MIB),
+      frame: count("limits.frame", limits.frame, Infinity),
+      head: count("limits.head", limits.head, 16384),
+      headers: count("limits.headers", limits.headers, 100),
+      body: count("limits.body", limits.body, 65536),
+      informational: count("limits.informational", limits.informational, 8),
+      output: count("limits.output", limits.output, 64 * MIB),
+      discard: count("limits.discard", limits.discard, 64 * MIB),
     };
     const timeouts = options.timeouts ?? {};
     this.timeouts = {
@@ -122,6 +122,11 @@ function size(name: string, value: number | undefined, byDefault: number): numbe
   if (value === undefined) return byDefault;
   if (typeof value === "number" && value >= 0) return value;
   throw new UsageError("bad-option", `${name} must be a number from 0 to Infinity, not ${String(value)}`);
+}
+
+/** A number of bytes, or of fields: a part of one is none. */
+function count(name: string, value: number | undefined, byDefault: number): number {
+  return Math.floor(size(name, value, byDefault));
 }
 
 function positive(name: string, value: number | undefined, byDefault: number): number {

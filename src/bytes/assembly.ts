@@ -57,7 +57,7 @@ export class BytesAssembly {
   take(): Uint8Array {
     const { size, parts, tail } = this;
     // What others share stays here: who gets it may transfer it.
-    if (parts === undefined && tail.buffer !== tails.buffer) {
+    if (parts === undefined && tail.length === tail.buffer.byteLength) {
       this.begin();
       return size === tail.length ? tail : viewOf(tail, 0, size);
     }

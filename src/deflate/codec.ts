@@ -8,7 +8,7 @@ export interface Inflator {
   push(bytes: Uint8Array, start: number, end: number): void;
   /**
    * Writes what they inflate to into `target[start, end)`; returns the offset after it: `start` once they are used up, -1 where they
-   * are not DEFLATE (what this call would have written before the fault is lost). A final block (BFINAL) ends nothing: further
+   * are not DEFLATE (what came out before the fault may be lost, or be told first). A final block (BFINAL) ends nothing: further
    * blocks follow it at the next byte (RFC 7692 7.2.1), and may look back past it.
    */
   pull(target: Uint8Array, start: number, end: number): number;

@@ -99,13 +99,20 @@ export class PortableDeflator implements Deflator {
     this.bytes = NO_BYTES;
     this.at = this.stop = 0;
     this.last = false;
+    // What comes next is deflated as by a new one, whoever used this one before: how large the tables are makes a difference.
+    if (this.buffer.length > SMALLEST_BUFFER) this.giveUpBuffer();
     this.floor = this.position = this.blockStart = this.known = this.filled;
   }
 
   release(): void {
     this.reset();
+    this.giveUpBuffer();
+  }
+
+  private giveUpBuffer(): void {
     this.buffer = NO_BYTES;
     this.latest = this.previous = NO_PLACES;
+    this.filled = ORIGIN;
   }
 
   /** Takes input in, and writes what it can. False: there is nothing more to do until the next `push`. */
@@ -222,7 +229,8 @@ export class PortableDeflator implements Deflator {
       while (size < wanted && size < largest) size *= 2;
       size = Math.min(size, largest);
       // At its largest it is cleared out only where that makes much room, so that each byte is moved a few times at most.
-      if (wanted <= size || size > this.buffer.length || keepFrom > size >> 2) this.move(keepFrom, size);
+      const makesRoom = keepFrom === this.filled || keepFrom > size >> 2;
+      if (wanted <= size || size > this.buffer.length || makesRoom) this.move(keepFrom, size);
     }
     const count = Math.min(coming, this.buffer.length - this.filled);
     this.buffer.set(this.bytes.subarray(this.at, this.at + count), this.filled);

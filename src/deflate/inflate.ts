@@ -76,13 +76,14 @@ export class PortableInflator implements Inflator {
   }
 
   pull(target: Uint8Array, start: number, end: number): number {
+    const begin = start;
     for (;;) {
       if (this.position === this.window.length) this.turn();
       const { window, position } = this;
       const limit = Math.min(window.length, position + end - start);
       const lawful = this.run(limit);
       start = copy(window, position, this.position, target, start);
-      if (!lawful) return -1;
+      if (!lawful) return start > begin ? start : -1; // what is right is told first
       if (this.position < limit || start === end) {
         if (this.at === this.stop) this.bytes = NO_BYTES; // a quiet connection pins no chunk
         return start;

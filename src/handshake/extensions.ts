@@ -122,9 +122,8 @@ export function acceptExtensions(
   const agreed: Agreement[] = [];
   let coding: MessageCoding | undefined;
   for (const offer of offers) {
-    const extension = extensions.find(({ name }) => name === offer.name);
-    if (extension === undefined || agreed.some(({ name }) => name === offer.name)) continue;
-    const accepted = extension.accept(offer.parameters, platform);
+    if (agreed.some(({ name }) => name === offer.name)) continue;
+    const accepted = firstOf(extensions, offer.name, (one) => one.accept(offer.parameters, platform));
     if (accepted === undefined || (accepted.coding !== undefined && coding !== undefined)) continue;
     coding ??= accepted.coding;
     agreed.push({ name: offer.name, parameters: accepted.parameters });
@@ -143,14 +142,26 @@ export function confirmExtensions(
 ): Agreed | undefined {
   let coding: MessageCoding | undefined;
   for (const [index, answer] of answers.entries()) {
-    const extension = extensions.find(({ name }) => name === answer.name);
-    const accepted = extension?.confirm(answer.parameters, platform);
+    const accepted = firstOf(extensions, answer.name, (one) => one.confirm(answer.parameters, platform));
     if (accepted === undefined || answers.findIndex(({ name }) => name === answer.name) !== index)
       return undefined;
     if (accepted.coding !== undefined && coding !== undefined) return undefined;
     coding ??= accepted.coding;
   }
   return { extensions: answers, coding };
+}
+
+/** What the first of the extensions called `name` says that does not decline: one may be listed in several forms. */
+function firstOf(
+  extensions: readonly Extension[],
+  name: string,
+  ask: (extension: Extension) => Accepted | undefined,
+): Accepted | undefined {
+  for (const extension of extensions) {
+    const accepted = extension.name === name ? ask(extension) : undefined;
+    if (accepted !== undefined) return accepted;
+  }
+  return undefined;
 }
 
 /** Client: the value of Sec-WebSocket-Extensions; undefined where nothing is offered. */

@@ -27,7 +27,7 @@ export class PreparedMessage implements FramedMessage {
   readonly payload: Uint8Array;
   private readonly compress: boolean | undefined;
   /** By the coding's form. */
-  private coded: Map<object, FramedMessage> | undefined;
+  private coded: WeakMap<object, FramedMessage> | undefined;
 
   /**
    * A string is a text message, bytes are a binary one. Bytes are copied.
@@ -60,7 +60,7 @@ export class PreparedMessage implements FramedMessage {
       const coded = coder.encode(this.payload, true);
       framed = frameFor(FIN | RSV1 | (this.type === "text" ? TEXT : BINARY), coded.length);
       framed.payload.set(coded);
-      (this.coded ??= new Map<object, FramedMessage>()).set(coding.form, framed);
+      (this.coded ??= new WeakMap<object, FramedMessage>()).set(coding.form, framed);
     }
     return framed;
   }

@@ -45,7 +45,8 @@ export class MessageWriter {
   }
 
   /**
-   * Sends a part as a fragment. An empty one sends nothing. A surrogate pair may be split over two parts.
+   * Sends a part as a fragment. An empty one sends nothing. A surrogate pair may be split over two parts. A server's bytes, 1 KiB or
+   * more of them, are passed through: do not change them until they are written.
    * @returns false where it is too late: the connection is closing
    * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" after `end()`
    */

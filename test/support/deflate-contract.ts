@@ -58,7 +58,7 @@ export function expectSame(actual: Uint8Array | undefined, expected: Uint8Array,
   expectThat(wrong === -1, `${what}: differs at ${wrong}`);
 }
 
-/** Pulls until it gives less than was asked for; undefined: not DEFLATE. Nothing but the room asked for may be written. */
+/** Pulls until it gives nothing; undefined: not DEFLATE. Nothing but the room asked for may be written. */
 function pullAll(
   codec: { pull(target: Uint8Array, start: number, end: number): number },
   room: number,
@@ -71,8 +71,8 @@ function pullAll(
     expectThat(target[0] === 0xa5 && target[room + 1] === 0xa5, "it wrote outside of its room");
     if (end === -1) return undefined;
     expectThat(end >= 1 && end <= 1 + room, `the offset ${end} lies outside of the room`);
+    if (end === 1) return parts;
     parts.push(target.slice(1, end));
-    if (end < 1 + room) return parts;
   }
 }
 

@@ -63,8 +63,8 @@ function pullAll(
     if (offset < 2 || offset > 2 + most) throw new Error(`pull returned ${offset} for [2, ${2 + most})`);
     if (target[0] !== 0xee || target[1] !== 0xee || target[2 + most] !== 0xee)
       throw new Error("out of range");
+    if (offset === 2) return true;
     out.push(target.subarray(2, offset));
-    if (offset < 2 + most) return true;
   }
 }
 

@@ -533,9 +533,10 @@ for (const role of ROLES) {
     });
 
     it("a message that is not over shares no buffer with one that was handed over: that may be transferred", () => {
-      const [one, another] = [opened(role), opened(role)];
+      const [one, another, ...others] = Array.from({ length: 100 }, () => opened(role));
+      if (one === undefined || another === undefined) throw new Error("there are no connections");
       const half = "h".repeat(100);
-      for (const connection of [one, another]) {
+      for (const connection of [one, another, ...others]) {
         connection.receive(fromPeer(role, { opcode: 2, fin: false, payload: half }));
         expect(pull(connection)).toEqual([]);
       }

@@ -341,6 +341,11 @@ describe("what cannot be built", () => {
     expect(settings.timeouts).toEqual(timeouts);
   });
 
+  it("options: a part of a byte counts for nothing", () => {
+    const settings = new Settings({ limits: { message: 1000 / 3, headers: 1.5 } });
+    expect(settings.limits).toMatchObject({ message: 333, headers: 1 });
+  });
+
   it("options: made once, they serve any number of connections", () => {
     const settings = new Settings({ streaming: true, limits: { message: 1 } });
     expect(Settings.of(settings)).toBe(settings);

@@ -89,6 +89,31 @@ describe("a server", () => {
   });
 });
 
+describe("an extension in several forms, the preferred first", () => {
+  const forms = [permessageDeflate({ ...TAKEOVER, serverMaxWindowBits: 10 }), permessageDeflate(TAKEOVER)];
+
+  it.each([
+    ["permessage-deflate; server_max_window_bits=10", true],
+    ["permessage-deflate; server_max_window_bits=11", true], // of the second, which did not ask
+    ["permessage-deflate", true],
+    ["permessage-deflate; unknown", false],
+  ])("a client takes the answer that fits one of them: %s", (answer, passes) => {
+    const client = new ClientConnection("wss://host/", {
+      http: "external",
+      platform,
+      extensions: forms,
+    });
+    client.receiveResponse({ status: 200, headers: [["sec-websocket-extensions", answer]] });
+    expect(client.nextEvent()?.type).toBe(passes ? "open" : "closing");
+  });
+
+  it("a server answers with the first that does not decline", () => {
+    const picky = new Coded("permessage-deflate");
+    picky.accept = () => undefined;
+    expect(answered("permessage-deflate", picky, permessageDeflate(TAKEOVER)).rsv1).toBe(true);
+  });
+});
+
 /** Another extension for RSV1, or for nothing. */
 class Coded implements Extension {
   readonly name: string;
