@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { format, resolveConfig } from "prettier";
 import { portableDeflate } from "sansocket";
 import { nodePlatform } from "sansocket/node";
 
@@ -10,7 +11,8 @@ const CODECS = { zlib: nodePlatform.deflate, portable: portableDeflate };
 const BITS = [15, 12, 10, 9, 8];
 /** What has gone through: one small message, or more than any window. */
 const SIZES = [2048, 262_144];
-const COUNT = 500;
+/** So many are held at once: the more, the less the machine's own ups and downs count. */
+const COUNTS = [4000, 500];
 /** A small nursery, so that the engine's own room is not counted. */
 const FLAGS = ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"];
 const PAGE = new URL("../docs/compression.md", import.meta.url);
@@ -57,15 +59,16 @@ function measure(name, kind, bits, size) {
     return made;
   };
   const warm = Array.from({ length: 20 }, make);
+  const count = COUNTS[SIZES.indexOf(size)];
   const kept = [];
   const before = memory();
-  for (let index = 0; index < COUNT; index++) {
+  for (let index = 0; index < count; index++) {
     kept.push(make());
-    if (index % 8 === 0) globalThis.gc(); // what is outgrown is not what is held
+    if (index % (count >> 6) === 0) globalThis.gc(); // what is outgrown is not what is held
   }
   const after = memory();
   for (const made of [...warm, ...kept]) made.release();
-  return Math.max(...after.map((now, index) => (now - before[index]) / COUNT));
+  return Math.max(...after.map((now, index) => (now - before[index]) / count));
 }
 
 const [name, kind, bits, size] = process.argv.slice(2);
@@ -94,7 +97,8 @@ if (kind !== undefined) {
   ].join("\n");
   console.log(table);
   if (name === "--write") {
-    const marks = /(<!-- codec-memory -->\n)[^]*(\n<!-- \/codec-memory -->)/;
-    writeFileSync(PAGE, readFileSync(PAGE, "utf8").replace(marks, `$1\n${table}\n$2`));
+    const marks = /(<!-- codec-memory -->)[^]*(<!-- \/codec-memory -->)/;
+    const text = readFileSync(PAGE, "utf8").replace(marks, `$1\n\n${table}\n\n$2`);
+    writeFileSync(PAGE, await format(text, { parser: "markdown", ...(await resolveConfig(PAGE)) }));
   }
 }
