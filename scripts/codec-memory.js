@@ -94,6 +94,8 @@ if (kind !== undefined) {
     "| codec | window bits | deflator, after 2 KiB | after 256 KiB | inflator, after 2 KiB | after 256 KiB |",
     "| --- | --- | --- | --- | --- | --- |",
     ...rows,
+    "",
+    `Node ${process.versions.node}, ${process.platform} ${process.arch}.`,
   ].join("\n");
   console.log(table);
   if (name === "--write") {
