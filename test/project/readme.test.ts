@@ -8,12 +8,16 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
+import { findRuntime } from "../../bench/lib/runtimes.js";
 import type { ClosedEvent, ConnectionEvent } from "../../src/index.js";
 import { Connection, ServerConnection } from "../../src/index.js";
 import { seededRandom } from "../../src/testing/index.js";
@@ -32,41 +36,78 @@ const pages = ["README.md", ...docs.map((name) => `docs/${name}`)].map((name) =>
 const snippets = new Map(pages.flatMap((page) => page.snippets));
 const children: ChildProcess[] = [];
 let folder = "";
+/** Away from the package's own configuration, which the other runtimes would obey: its sources would be run, not what was built. */
+let farFolder = "";
+
+/** How a file is run on each runtime, with no more permissions than the page says. */
+const RUNTIMES = {
+  node: [],
+  deno: ["run", "--allow-net", "--no-prompt"],
+  bun: [],
+} as const;
+type RuntimeName = keyof typeof RUNTIMES;
 
 beforeAll(() => {
   if (!existsSync(new URL("dist/index.js", root))) throw new Error("there is no dist/: npm run build");
   // Inside of the package, so that its own name resolves.
   mkdirSync(new URL("test-results", root), { recursive: true });
   folder = mkdtempSync(fileURLToPath(new URL("test-results/readme-", root)));
+  farFolder = mkdtempSync(join(tmpdir(), "sansocket-readme-"));
+  mkdirSync(join(farFolder, "node_modules"));
+  symlinkSync(fileURLToPath(root), join(farFolder, "node_modules/sansocket"));
+  writeFileSync(join(farFolder, "package.json"), "{}");
 });
 
 afterAll(() => {
   for (const child of children) child.kill("SIGKILL");
   rmSync(folder, { recursive: true });
+  rmSync(farFolder, { recursive: true });
 });
 
-/** Writes a snippet whose ports are replaced by free ones into a file; gives back its path. */
-function write(name: string, ports: Readonly<Record<string, number>> = {}): string {
+/** A snippet as its page has it, with its ports replaced by free ones. */
+function sourceOf(name: string, ports: Readonly<Record<string, number>>): string {
   let source = snippets.get(name);
   if (source === undefined) throw new Error(`no page has a snippet called ${name}`);
   for (const [port, free] of Object.entries(ports)) source = source.replaceAll(port, String(free));
+  return source;
+}
+
+/** Writes a snippet whose ports are replaced by free ones into a file; gives back its path. */
+function write(name: string, ports: Readonly<Record<string, number>> = {}): string {
   const path = `${folder}/${name}.mjs`;
-  writeFileSync(path, source);
+  writeFileSync(path, sourceOf(name, ports));
   return path;
 }
 
-/** Runs a snippet whose ports are replaced by free ones; resolves once it has printed, or listens. */
-function run(
-  name: string,
-  ports: Readonly<Record<string, number>> = {},
-): { output: () => string; exited: Promise<number> } {
-  const child = spawn(process.execPath, [write(name, ports)], { stdio: ["ignore", "pipe", "pipe"] });
+interface Running {
+  readonly output: () => string;
+  readonly exited: Promise<number>;
+}
+
+/** Runs a snippet whose ports are replaced by free ones. */
+function run(name: string, ports: Readonly<Record<string, number>> = {}): Running {
+  return start(process.execPath, [write(name, ports)]);
+}
+
+/** The same on any runtime: with its own adapter in place of the page's, and nothing else changed. */
+function runOn(runtime: RuntimeName, name: string, ports: Readonly<Record<string, number>> = {}): Running {
+  const path = join(farFolder, `${name}-${runtime}.mjs`);
+  writeFileSync(
+    path,
+    sourceOf(name, ports).replace(/"sansocket\/(node|deno|bun)"/, `"sansocket/${runtime}"`),
+  );
+  const { binary } = findRuntime(runtime) as { readonly binary: string };
+  return start(binary, [...RUNTIMES[runtime], path]);
+}
+
+function start(binary: string, args: readonly string[]): Running {
+  const child = spawn(binary, args, { cwd: farFolder, stdio: ["ignore", "pipe", "pipe"] });
   children.push(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   }
-  return { output: () => output, exited: once(child, "exit").then(([code]) => code as number) };
+  return { output: () => output, exited: once(child, "close").then(([code]) => code as number) };
 }
 
 async function freePort(): Promise<number> {
@@ -98,8 +139,9 @@ async function nextText(socket: WebSocket): Promise<string> {
 
 /** The snippets that are run here, and those of pages that have a test file of their own beside this one. */
 const RUN: Readonly<Record<string, readonly string[]>> = {
-  "README.md": ["server", "upgrade", "client", "embedding"],
-  "docs/embedding.md": ["adapter", "tubes"],
+  "README.md": ["server", "upgrade", "client", "deno", "bun", "embedding"],
+  "docs/compression.md": ["compression"],
+  "docs/embedding.md": ["adapter", "tubes", "frames"],
   "docs/http3.md": ["http3"],
   "docs/transports.md": ["streams", "http2", "whatwg"],
 };
@@ -112,21 +154,35 @@ describe.each(pages)("$name", ({ name, text, snippets }) => {
 });
 
 describe("README.md", () => {
-  it("server and client talk", async () => {
+  const runtimes = Object.keys(RUNTIMES) as RuntimeName[];
+
+  it.each(runtimes)("server and client talk, on %s", async (runtime) => {
     const port = await freePort();
-    const server = run("server", { 8080: port });
+    const server = runOn(runtime, "server", { 8080: port });
     const other = await connected(`ws://127.0.0.1:${port}/`);
-    const client = run("client", { 8080: port });
+    const client = runOn(runtime, "client", { 8080: port });
     expect(await nextText(other)).toBe("hello");
     expect(await client.exited).toBe(0);
     expect(client.output()).toContain("text welcome");
-    expect(client.output()).toMatch(/type: 'closed',\s+code: 1000,\s+reason: 'done',\s+clean: true/);
+    expect(client.output()).toMatch(
+      /type: ['"]closed['"],\s+code: 1000,\s+reason: ['"]done['"],\s+clean: true/,
+    );
     other.close(1000);
     await once(other, "close");
     await expect
       .poll(server.output)
       .toContain("closed with 1000: the closing handshake was started (RFC 6455 7.1.2)");
     expect(server.output()).toContain(`listening on ws://127.0.0.1:${port}`);
+  });
+
+  it.each(["deno", "bun"] as const)("what is said of %s runs there, and ends", async (runtime) => {
+    expect(snippets.get(runtime)).toContain(`from "sansocket/${runtime}"`);
+    const echo = runOn(runtime, runtime);
+    expect([await echo.exited, echo.output()]).toEqual([0, "you said hello\n"]);
+  });
+
+  it("the lines are the same on both, but for the adapter's name", () => {
+    expect(snippets.get("bun")).toBe(snippets.get("deno")?.replace("sansocket/deno", "sansocket/bun"));
   });
 
   it("upgrade shares an HTTP server's port", async () => {
@@ -162,6 +218,28 @@ describe("README.md", () => {
   });
 });
 
+describe("docs/compression.md", () => {
+  it.each(Object.keys(RUNTIMES) as RuntimeName[])("the program runs on %s", async (runtime) => {
+    const program = runOn(runtime, "compression");
+    expect(await program.exited).toBe(0);
+    const [agreed, coded, same, plain, ...more] = program
+      .output()
+      .trimEnd()
+      .split(/\n(?=\d|true)/);
+    expect(agreed).toMatch(
+      /^permessage-deflate \[[^]*server_no_context_takeover[^]*client_no_context_takeover/,
+    );
+    expect([same, more]).toEqual(["true", []]);
+    const [[characters, few], [again, many]] = [coded, plain].map((line) => {
+      const match = /^(\d+) characters, (\d+) bytes to be sent$/.exec(line ?? "");
+      return [Number(match?.[1]), Number(match?.[2])] as const;
+    }) as [readonly [number, number], readonly [number, number]];
+    expect(again).toBe(characters);
+    expect(few).toBeLessThan(characters / 4);
+    expect(many).toBe(characters + 8); // the header, with a masking key
+  });
+});
+
 describe("docs/embedding.md", () => {
   type OnEvent = (event: ConnectionEvent, connection: Connection) => void;
   interface Adapter {
@@ -193,6 +271,12 @@ describe("docs/embedding.md", () => {
     const process = run("tubes");
     expect(await process.exited).toBe(0);
     expect(process.output()).toBe("you said hello\n1000 done true\n");
+  });
+
+  it("the reader and the writer alone print a frame", async () => {
+    const program = run("frames");
+    expect(await program.exited).toBe(0);
+    expect(program.output()).toBe("1 true hello\n2 true 3 bytes\n");
   });
 
   it("the adapter is complete in fewer than sixty lines", () => {
