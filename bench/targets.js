@@ -190,6 +190,9 @@ function told(target, { id, results }) {
 /**
  * Every target that has to do with the runtimes of a run: `status` "reached", "missed", "open" (missed by less than the noise: the interval
  * from `low` to `high` has the target), "failed", or "not measured".
+ * @param {{ runtimes: object, cases: { runtime: string, workload: string, id: string, spec: object, results: object }[] }} results
+ * @returns {{ runtime: string, workload: string, says: string, against?: string, atLeast?: number, atMost?: number, status: string,
+ *   value?: number, low?: number, high?: number, limit?: number, worst?: string, of?: number }[]}
  */
 export function verdictsOf({ runtimes, cases }) {
   const verdicts = [];

@@ -39,7 +39,8 @@ export const worksOf = ({ axis, steps }, step) => (axis === "cuts" ? 1 : steps[s
  * What the rounds say, each of them the time of the work at each step: `steps` has them with their own doublings, `measures.doubling` the
  * (geometric) mean of those from the first step to the last, and `linear` whether that is one. The mean, for any one of them may have the
  * edge of a cache in it, also where bytes are only moved; what is quadratic takes four times as long each time.
- * @param {Record<number, number>[]} samples nanoseconds by step
+ * @param {{ steps: readonly number[] }} spec
+ * @param {readonly Record<number, number>[]} samples nanoseconds by step
  */
 export function growthOf({ steps }, samples) {
   const reached = steps.filter((step) => samples[0][step] !== undefined);
