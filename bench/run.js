@@ -105,6 +105,23 @@ if (values.budget !== undefined) {
 }
 for (const task of tasks) task.budget = BUDGETS[task.workload] * stretch;
 
+// What comes on top of a budget: processes, checks, warming up; connections.
+const BESIDES = {
+  parse: 1300,
+  encode: 1000,
+  growth: values.full ? 20_000 : 4000,
+  compress: 1500,
+  echo: 3000,
+  broadcast: 4000,
+  handshakes: 3000,
+  memory: 25_000,
+  windows: 5000,
+};
+const expected = tasks.reduce((sum, { workload, budget }) => sum + budget + BESIDES[workload], 0) / 60_000;
+console.error(
+  `${tasks.length} cases, about ${expected < 1.5 ? "a minute" : `${Math.round(expected)} minutes`}`,
+);
+
 if (values.list) {
   for (const { workload, id, runtime, peers } of tasks) {
     console.log(`${runtime.name}  ${workload}: ${id}  (${peers.join(", ")})`);

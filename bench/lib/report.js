@@ -291,7 +291,9 @@ function targetTable(verdicts) {
     });
     return `<tr><th>${escape(says)}</th>${tds.join("")}</tr>`;
   });
-  const head = VERDICT_HEAD.map((text) => `<th>${escape(text)}</th>`).join("");
+  const head = VERDICT_HEAD.map(
+    (text) => `<th${text === "case" ? ' class="case"' : ""}>${escape(text)}</th>`,
+  ).join("");
   return (
     "<h3>Against the targets</h3>" +
     `<p>Times as good (≥), or times the cost (≤), in the worst case that the target is about; where that lies with 95 %; and the same for
@@ -300,7 +302,44 @@ what only moves the bytes. “open”: missed by less than the noise.</p>` +
   );
 }
 
+/** Bars from nothing: for what has no axis to be drawn over. */
+function barPlots(cases, workload) {
+  const measure = HEADLINE[workload];
+  const step = 24;
+  const left = 130;
+  const room = WIDTH - left - 90;
+  return cases.map(({ id, results }) => {
+    const bars = Object.entries(results).flatMap(([name, { status, measures }]) =>
+      status === "ok" ? [{ name, ...measures[measure] }] : [],
+    );
+    const most = Math.max(...bars.map(({ q3 }) => q3));
+    if (bars.length === 0 || !(most > 0)) return "";
+    const place = (value) => (left + (value / most) * room).toFixed(1);
+    const rows = bars.map(({ name, median, q1, q3 }, i) => {
+      const y = i * step + 4;
+      const middle = y + step / 2 - 3;
+      const colour = COLOURS[name] ?? "#666666";
+      return (
+        `<text class="name" x="${left - 8}" y="${middle}" dy="0.32em" text-anchor="end">${escape(name)}</text>` +
+        `<rect x="${left}" y="${y}" width="${((median / most) * room).toFixed(1)}" height="${step - 6}" fill="${colour}"/>` +
+        `<line class="one" x1="${place(q1)}" x2="${place(q3)}" y1="${middle}" y2="${middle}"/>` +
+        `<text class="tick" x="${Number(place(q3)) + 6}" y="${middle}" dy="0.32em">${formatQuantity(median, UNITS[workload])}</text>`
+      );
+    });
+    const what = escape(`${measure}, ${UNITS[workload]}`);
+    return (
+      `<figure><figcaption>${escape(`${workload}: ${id}`)}</figcaption>` +
+      `<svg viewBox="0 0 ${WIDTH} ${bars.length * step + 24}" role="img" aria-label="${what}">${rows.join("")}` +
+      `<text class="name" x="${left}" y="${bars.length * step + 16}">${what}</text></svg></figure>`
+    );
+  });
+}
+
 const PLOTS = {
+  broadcast: (rows) => barPlots(rows, "broadcast"),
+  handshakes: (rows) => barPlots(rows, "handshakes"),
+  memory: (rows) => barPlots(rows, "memory"),
+  windows: (rows) => barPlots(rows, "windows"),
   parse: (rows) => throughputPlots(rows, "parse"),
   encode: (rows) => throughputPlots(rows, "encode"),
   compress: (rows) => throughputPlots(rows, "compress"),
@@ -322,7 +361,7 @@ svg { width: 100%; height: auto; } .grid { stroke: var(--rule); stroke-width: 0.
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
 th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
 tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .failed, .missed { color: #d1242f; font-weight: 600; }
-.reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } .case { text-align: left; color: var(--dim); }`;
+.reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } td.case { color: var(--dim); } .case { text-align: left; }`;
 
 export function formatReport(results) {
   const { machine, date, mode, commit, changed, runtimes } = results;
