@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { format, resolveConfig } from "prettier";
 
+import { formatRatio } from "../bench/lib/table.js";
 import { targetName, verdictsOf } from "../bench/targets.js";
 
 const README = new URL("../README.md", import.meta.url);
@@ -13,12 +14,10 @@ const PLACE = /(<!-- bench -->\n)[^]*?(\n<!-- \/bench -->)/;
 export const readResults = () =>
   existsSync(RESULTS) ? JSON.parse(readFileSync(RESULTS, "utf8")) : undefined;
 
-const times = (value) => `${value < 10 ? value.toFixed(1) : value.toFixed(0)}×`;
-
 function measured({ against, atMost, status, value }) {
   if (status === "failed") return "failed";
-  if (against === undefined) return atMost < 10 ? times(value) : `${value.toFixed(0)} B`;
-  return times(value);
+  const isRatio = against !== undefined || atMost < 10; // else bytes
+  return isRatio ? formatRatio(value) : `${value.toFixed(0)} B`;
 }
 
 /** What stands between the marks: a row for each target, a column for each runtime, ratios only. */

@@ -103,7 +103,7 @@ describe("verdicts", () => {
     expect(lines.slice(0, 3)).toEqual([
       "|  | target | node 20.20.0 |",
       "| --- | --- | --- |",
-      "| parse binary, masked, 0–125 B, touched | ≥ 5× ws | 5.0× (missed) |",
+      "| parse binary, masked, 0–125 B, touched | ≥ 5× ws | 4.95× (missed) |",
     ]);
     expect(lines[3]).toBe("");
     expect(section(undefined)).toContain("No result set");
