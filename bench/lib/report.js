@@ -50,7 +50,11 @@ function ticks(low, high) {
 }
 
 const plain = (value) =>
-  value >= 1e4 ? `${Number((value / 1000).toPrecision(3))}k` : String(Number(value.toPrecision(3)));
+  value >= 1e6
+    ? `${Number((value / 1e6).toPrecision(3))}M`
+    : value >= 1e4
+      ? `${Number((value / 1000).toPrecision(3))}k`
+      : String(Number(value.toPrecision(3)));
 
 /**
  * A plot with two logarithmic axes.
@@ -361,7 +365,7 @@ svg { width: 100%; height: auto; } .grid { stroke: var(--rule); stroke-width: 0.
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
 th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
 tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .failed, .missed { color: #d1242f; font-weight: 600; }
-.reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } td.case { color: var(--dim); } .case { text-align: left; }`;
+.reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } td.case { color: var(--dim); white-space: normal; } .case { text-align: left; }`;
 
 export function formatReport(results) {
   const { machine, date, mode, commit, changed, runtimes } = results;
