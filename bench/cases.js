@@ -7,6 +7,7 @@ import { serversFor } from "./servers/index.js";
 export const WORKLOADS = [
   "parse",
   "encode",
+  "growth",
   "compress",
   "echo",
   "broadcast",
@@ -27,28 +28,41 @@ function* parse(full) {
       const text = kind !== "binary";
       for (const touched of text ? [true] : [true, false]) {
         const spec = { role, kind, touched, fragments: 1 };
-        const short = role === "server" && touched;
-        const whole = text ? from(16, upTo(full ? 1048576 : 65536)) : SIZES;
-        const few = full || short ? whole : whole.filter((size) => [0, 16, 125].includes(size));
-        if (full || role === "server" || kind === "binary") {
-          for (const size of few) yield { ...spec, size, chunks: 65536 };
-        }
-        if (full || (short && !text)) {
-          const cut = full ? SIZES : [125, 1024, 16384];
-          for (const size of cut) yield { ...spec, size, chunks: 1460 };
-          // What is not linear in its chunks would take hours at 1 MiB.
-          for (const size of full ? upTo(16384) : [16, 125, 1024]) yield { ...spec, size, chunks: 1 };
-          for (const size of full ? from(16) : [1024, 16384]) {
-            yield { ...spec, size, chunks: 65536, fragments: 4 };
-          }
+        if (!full && role === "client" && (text || !touched)) continue;
+        let sizes = text ? from(16, upTo(full ? 1048576 : 65536)) : SIZES;
+        if (!full && !touched) sizes = upTo(125);
+        for (const size of sizes) yield { ...spec, size, chunks: 65536 };
+        if (!full && (role === "client" || text || !touched)) continue;
+        for (const size of full ? SIZES : from(16, upTo(16384))) yield { ...spec, size, chunks: 1460 };
+        // What is not linear in its chunks would take hours at 1 MiB.
+        for (const size of full ? upTo(16384) : from(16, upTo(1024))) yield { ...spec, size, chunks: 1 };
+        for (const size of full ? from(16) : [1024, 16384]) {
+          yield { ...spec, size, chunks: 65536, fragments: 4 };
         }
       }
     }
   }
-  // Twice as many fragments of the same size are to cost twice as much, not more.
-  for (const fragments of full ? [256, 512, 1024, 2048, 4096, 8192] : [1024, 2048, 4096]) {
-    const spec = { role: "server", kind: "binary", touched: true, fragments };
-    yield { ...spec, size: fragments * 16, chunks: 65536 };
+}
+
+/** Powers of two, both ends among them. */
+function doublings(first, last) {
+  const steps = [];
+  for (let step = first; step <= last; step *= 2) steps.push(step);
+  return steps;
+}
+
+/**
+ * What there is more and more of: twice as much is to take twice the time, not more. Messages begin at 1 MiB: smaller ones are put into
+ * memory that was just freed, and is in the caches and mapped; all of these are not, which is another price for a byte, whoever asks.
+ */
+function* growth(full) {
+  for (const kind of full ? ["binary", "chinese"] : ["binary"]) {
+    const spec = { role: "server", kind };
+    yield { ...spec, axis: "messages", steps: full ? doublings(512, 65536) : doublings(2048, 16384) };
+    yield { ...spec, axis: "size", steps: doublings(1048576, 16777216) };
+    yield { ...spec, axis: "fragments", steps: full ? doublings(256, 8192) : doublings(512, 4096) };
+    yield { ...spec, axis: "chunks", steps: full ? doublings(1024, 65536) : doublings(2048, 16384) };
+    yield { ...spec, axis: "cuts", steps: full ? doublings(1024, 262144) : doublings(2048, 16384) };
   }
 }
 
@@ -86,7 +100,7 @@ function* echo(full) {
     return;
   }
   yield { connections: 1, inFlight: 1, size: 125 };
-  for (const inFlight of [1, 4, 16, 64]) yield { connections: 64, inFlight, size: 125 };
+  for (const inFlight of [1, 16, 64]) yield { connections: 64, inFlight, size: 125 };
   yield { connections: 64, inFlight: 4, size: 16384 };
 }
 
@@ -99,6 +113,7 @@ function* broadcast(full) {
 const GRIDS = {
   parse,
   encode,
+  growth,
   compress,
   echo,
   broadcast,
@@ -118,6 +133,21 @@ const GRIDS = {
 export const sizeName = (size) =>
   formatSize(size).replace(/(\d)([KM]?)$/, (_, digit, unit) => `${digit} ${unit}${unit && "i"}B`);
 
+/** How much of it there is at a step of a growth. */
+export const stepName = (axis, step) => (axis === "size" ? sizeName(step) : String(step));
+
+function growthName({ axis, kind, steps }) {
+  const range = `${stepName(axis, steps[0])} to ${stepName(axis, steps[steps.length - 1])}`;
+  const names = {
+    messages: `${range} messages of 16 B in one chunk`,
+    size: `a message of ${range}`,
+    fragments: `a message of ${range} fragments of 16 B, pings between`,
+    chunks: `a message of ${range} chunks of 16 B`,
+    cuts: `a message of 256 KiB in ${range} chunks`,
+  };
+  return `${names[axis]}, ${kind}`;
+}
+
 const takeoverName = ({ deflate }) => `${deflate.takeover ? "with" : "without"} context takeover`;
 
 function describe(workload, spec) {
@@ -130,6 +160,8 @@ function describe(workload, spec) {
     }
     case "encode":
       return `${spec.role}, ${spec.kind}, ${size}, ${spec.perTurn} per turn`;
+    case "growth":
+      return growthName(spec);
     case "compress":
       return `${spec.direction}, JSON, ${size}, ${takeoverName(spec)}`;
     case "echo":
@@ -149,6 +181,7 @@ function describe(workload, spec) {
 export const UNITS = {
   parse: "ns per message",
   encode: "ns per message",
+  growth: "times the time for twice the work, the mean of all doublings",
   compress: "ns per message",
   echo: "ns per message",
   broadcast: "ns per message and peer",
@@ -161,6 +194,7 @@ export const UNITS = {
 export const HEADLINE = {
   parse: "cpu",
   encode: "cpu",
+  growth: "doubling",
   compress: "cpu",
   echo: "cpu",
   broadcast: "cpu",
@@ -168,6 +202,15 @@ export const HEADLINE = {
   memory: "heap",
   windows: "rss", // zlib's memory is in no heap
 };
+
+/** Which is told beside it. */
+export const BESIDE = { compress: "ratio", memory: "rss", windows: "heap" };
+
+/** Measures that are better the larger they are. */
+export const LARGER_IS_BETTER = new Set(["ratio"]);
+
+/** What is linear takes twice the time for twice the work; a tenth more is the caches' share, which hold the less of it the more it is. */
+export const LINEAR = 2.2;
 
 /**
  * @param {{ full: boolean, runtime: string, workloads?: string[], peers?: string[], sizes?: number[], matching?: string }} filter
@@ -181,7 +224,7 @@ export function selectCases({ full, runtime, workloads, peers, sizes, matching }
       const id = describe(workload, spec);
       if (sizes !== undefined && !sizes.includes(spec.size)) continue;
       if (matching !== undefined && !`${workload}: ${id}`.includes(matching)) continue;
-      const inProcess = ["parse", "encode", "compress"].includes(workload) || spec.place === "core";
+      const inProcess = ["parse", "encode", "growth", "compress"].includes(workload) || spec.place === "core";
       const all = inProcess ? PEERS : serversFor(runtime);
       const chosen = all.filter((name) => peers === undefined || peers.includes(name));
       if (chosen.length > 0) cases.push({ workload, id, spec, peers: chosen });

@@ -2,10 +2,11 @@
 
 import { readFileSync } from "node:fs";
 
-import { HEADLINE, UNITS } from "./cases.js";
+import { BESIDE, HEADLINE, LARGER_IS_BETTER, UNITS } from "./cases.js";
 import { notch } from "./lib/stats.js";
-import { formatQuantity, ratioTo } from "./lib/table.js";
+import { formatBeside, formatQuantity, ratioTo } from "./lib/table.js";
 import { REFERENCE } from "./peers/index.js";
+import { targetName, verdictsOf } from "./targets.js";
 
 /** Less than this is never told, however quiet the machine was. */
 const LEAST = 0.02;
@@ -14,8 +15,8 @@ const FEW = { rounds: 4, least: 0.1 };
 
 const USAGE = `node bench/compare.js <before.json> <after.json> [--all]
 
-Tells each figure that moved: whose notches (the 95 % intervals of the medians) do not overlap, by at least 2 %.
-Exits with 1 where sansocket got worse. --all tells the rest, too.`;
+Tells each figure that moved: whose notches (the 95 % intervals of the medians) do not overlap, by at least 2 %; and the targets whose
+verdict is another one. Exits with 1 where sansocket got worse. --all tells the rest, too.`;
 
 const all = process.argv.includes("--all");
 const files = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
@@ -45,7 +46,6 @@ let ownWorse = 0;
 for (const row of after.cases) {
   const old = earlier.get(keyOf(row));
   if (old === undefined) continue;
-  const measure = HEADLINE[row.workload];
   for (const [name, result] of Object.entries(row.results)) {
     const was = old.results[name];
     if (was === undefined) continue;
@@ -55,24 +55,34 @@ for (const row of after.cases) {
       continue;
     }
     if (result.status !== "ok") continue;
-    const [from, to] = [was.measures[measure], result.measures[measure]];
-    const change = from.median > 0 ? to.median / from.median - 1 : 0;
-    const [fromLow, fromHigh] = notch(from);
-    const [toLow, toHigh] = notch(to);
-    const least = Math.min(from.n, to.n) < FEW.rounds ? FEW.least : LEAST;
-    const moved = (toLow > fromHigh || toHigh < fromLow) && Math.abs(change) >= least;
-    const verdict = moved ? (change > 0 ? "worse" : "better") : "same";
-    counts[verdict]++;
-    if (verdict === "worse" && name === "sansocket") ownWorse++;
-    if (!moved && !all) continue;
-    const ratios = [ratioTo(was, old.results, measure), ratioTo(result, row.results, measure)];
-    const ratio =
-      name === REFERENCE || ratios.includes(undefined)
-        ? ""
-        : ratios.map((r) => `${r.toFixed(2)}×`).join(" → ");
-    const quantity = (summary) => formatQuantity(summary.median, UNITS[row.workload]);
-    told.push([keyOf(row), name, quantity(from), quantity(to), percent(change), moved ? verdict : "", ratio]);
+    for (const measure of [HEADLINE[row.workload], BESIDE[row.workload]]) {
+      if (was.measures[measure] !== undefined && result.measures[measure] !== undefined) {
+        compareMeasure(row, name, measure, was, result, old.results);
+      }
+    }
   }
+}
+
+function compareMeasure(row, name, measure, was, result, wasResults) {
+  const [from, to] = [was.measures[measure], result.measures[measure]];
+  const change = from.median > 0 ? to.median / from.median - 1 : 0;
+  const [fromLow, fromHigh] = notch(from);
+  const [toLow, toHigh] = notch(to);
+  const least = Math.min(from.n, to.n) < FEW.rounds ? FEW.least : LEAST;
+  const moved = (toLow > fromHigh || toHigh < fromLow) && Math.abs(change) >= least;
+  const isWorse = LARGER_IS_BETTER.has(measure) ? change < 0 : change > 0;
+  const verdict = moved ? (isWorse ? "worse" : "better") : "same";
+  counts[verdict]++;
+  if (verdict === "worse" && name === "sansocket") ownWorse++;
+  if (!moved && !all) return;
+  const ratios = [ratioTo(was, wasResults, measure), ratioTo(result, row.results, measure)];
+  const ratio =
+    name === REFERENCE || ratios.includes(undefined) ? "" : ratios.map((r) => `${r.toFixed(2)}×`).join(" → ");
+  const quantity = (summary) =>
+    measure === HEADLINE[row.workload]
+      ? formatQuantity(summary.median, UNITS[row.workload])
+      : formatBeside(measure, summary);
+  told.push([keyOf(row), name, quantity(from), quantity(to), percent(change), moved ? verdict : "", ratio]);
 }
 
 if (told.length > 0) {
@@ -86,6 +96,14 @@ if (told.length > 0) {
         .trimEnd(),
     );
   }
+}
+// Both runs are held to the targets as they are now.
+const verdictKey = (verdict) => `${verdict.runtime}  ${verdict.says} ${targetName(verdict)}`;
+const verdictsBefore = new Map(verdictsOf(before).map((verdict) => [verdictKey(verdict), verdict.status]));
+for (const verdict of verdictsOf(after)) {
+  const was = verdictsBefore.get(verdictKey(verdict));
+  if (was === undefined || [was, verdict.status].includes("not measured") || was === verdict.status) continue;
+  console.log(`target  ${verdictKey(verdict)}: ${was} → ${verdict.status}`);
 }
 const compared = counts.same + counts.better + counts.worse;
 console.log(

@@ -8,10 +8,13 @@ import { interleave } from "./lib/rounds.js";
 import { loadPeer } from "./peers/index.js";
 import { makeBatch, verifyEncode } from "./workloads/encode.js";
 import { makeCompress, makeCompressedFrame, makeJson, verifyCompress } from "./workloads/compress.js";
+import { growthOf, stepSpec, worksOf } from "./workloads/growth.js";
 import { makeStream, verifyParse } from "./workloads/parse.js";
 
 const SAMPLE = 8e6; // nanoseconds
 const WARM_UP = 120e6;
+/** A step of a growth that takes longer than this, in nanoseconds, is the peer's last. */
+const LONGEST_STEP = 300e6;
 const IDLE = 10_000;
 const IDLE_DEFLATE = 500;
 
@@ -89,6 +92,66 @@ async function measureThroughput({ workload, spec, peers, budget }) {
   return { results, versions };
 }
 
+/** Each step of a growth in turn, for each peer in turn: a doubling is told from two steps that ran right after each other. */
+async function measureGrowth({ spec, peers, budget }) {
+  const steps = spec.steps.map((step) => {
+    const parse = stepSpec(spec, step);
+    return { step, parse, stream: makeStream(parse), works: worksOf(spec, step) };
+  });
+  const results = {};
+  const contestants = [];
+  const versions = {};
+  for (const name of peers) {
+    try {
+      const peer = await loadPeer(name);
+      versions[name] = peer.version;
+      const { prepareParse } = await import(`./lib/loop.js?peer=${name}`);
+      const runs = [];
+      for (const { step, parse, stream, works } of steps) {
+        uncaught = undefined;
+        if (!(await verifyParse(peer, parse, stream))) break;
+        throwUncaught();
+        const run = prepareParse(peer, parse, stream);
+        const check = !peer.isLimit;
+        let batch;
+        for (let spent = 0, i = 0; i < 3 || spent < WARM_UP / 2; i++) {
+          batch = await run(check);
+          spent += batch.wall;
+          if (batch.wall > LONGEST_STEP) break;
+        }
+        const batches = Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall)));
+        runs.push({ step, run: () => run(check), batches, works: batches * works });
+        if (batch.wall > LONGEST_STEP) break;
+      }
+      if (runs.length === 0) {
+        results[name] = { status: "absent" };
+        continue;
+      }
+      if (runs.length === 1) throw new Error("so slow that there was no second step");
+      contestants.push({
+        name,
+        async sample() {
+          const times = {};
+          for (const { step, run, batches, works } of runs) {
+            let cpu = 0;
+            for (let i = 0; i < batches; i++) cpu += (await run()).cpu;
+            times[step] = cpu / works;
+          }
+          throwUncaught();
+          return times;
+        },
+      });
+    } catch (error) {
+      results[name] = { status: "failed", error: String(error instanceof Error ? error.message : error) };
+    }
+  }
+  for (const [name, { samples, error }] of await interleave(contestants, budget)) {
+    results[name] =
+      error === undefined ? { status: "ok", ...growthOf(spec, samples) } : { status: "failed", error };
+  }
+  return { results, versions };
+}
+
 /** What an idle connection keeps, once the engine has collected what nobody needs. */
 async function measureIdle({ peer: name, deflate }) {
   const peer = await loadPeer(name);
@@ -135,14 +198,10 @@ async function measureIdleDeflate(peer, { takeover }) {
   return {
     status: "ok",
     version: peer.version,
-    sample: {
-      heap: grown("heapUsed"),
-      buffers: grown("arrayBuffers"),
-      rss: grown("rss"),
-    },
+    sample: { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") },
   };
 }
 
-answerLines((question) =>
-  question.workload === "memory" ? measureIdle(question) : measureThroughput(question),
-);
+const HOW = { memory: measureIdle, growth: measureGrowth };
+
+answerLines((question) => (HOW[question.workload] ?? measureThroughput)(question));

@@ -1,9 +1,18 @@
 // The results as one page that needs nothing else: plots in SVG, and the tables behind them.
 
-import { HEADLINE, sizeName, UNITS, WORKLOADS } from "../cases.js";
+import { BESIDE, HEADLINE, sizeName, stepName, UNITS, WORKLOADS } from "../cases.js";
 import { REFERENCE } from "../peers/index.js";
+import { VERDICT_HEAD, verdictCells } from "../targets.js";
 import { formatSize } from "./frames.js";
-import { formatQuantity, formatRatio, ratioTo, spreadOf } from "./table.js";
+import {
+  formatBeside,
+  formatGrowth,
+  formatQuantity,
+  formatRatio,
+  legendOf,
+  ratioTo,
+  spreadOf,
+} from "./table.js";
 
 const COLOURS = {
   sansocket: "#1f6feb",
@@ -41,7 +50,11 @@ function ticks(low, high) {
 }
 
 const plain = (value) =>
-  value >= 1e4 ? `${Number((value / 1000).toPrecision(3))}k` : String(Number(value.toPrecision(3)));
+  value >= 1e6
+    ? `${Number((value / 1e6).toPrecision(3))}M`
+    : value >= 1e4
+      ? `${Number((value / 1000).toPrecision(3))}k`
+      : String(Number(value.toPrecision(3)));
 
 /**
  * A plot with two logarithmic axes.
@@ -206,33 +219,137 @@ function echoPlots(cases) {
   });
 }
 
+/** The cost of each step per unit of what grows: level where it is linear. */
+function growthPlots(cases) {
+  return cases.map(({ id, spec, results }) => {
+    const { axis, steps } = spec;
+    const per = { messages: "message", size: "KiB", fragments: "fragment", chunks: "chunk", cuts: "chunk" }[
+      axis
+    ];
+    const scale = axis === "size" ? 1024 : 1;
+    const series = Object.entries(results).map(([name, result]) => ({
+      name,
+      points: (result.steps ?? []).map(({ step, cpu, doubling }) => {
+        const one = (time) => (time / step) * scale;
+        const twice =
+          doubling === undefined ? "" : `, ${formatQuantity(doubling.median, "times")} for twice as much`;
+        const says = `${stepName(axis, step)}: ${formatQuantity(one(cpu.median), "ns")} for each ${per}${twice}`;
+        return { x: step, y: one(cpu.median), low: one(cpu.q1), high: one(cpu.q3), says };
+      }),
+    }));
+    return figure(`growth: ${id}`, {
+      xs: steps,
+      xName: axis === "size" ? "bytes in the message" : axis === "cuts" ? "chunks" : axis,
+      xFormat: formatSize,
+      yName: `ns of CPU per ${per}`,
+      series,
+    });
+  });
+}
+
 function htmlTable(rows, workload) {
   const names = peersOf(rows).filter((name) =>
-    rows.some(({ results }) => results[name]?.status !== "absent"),
+    rows.some(({ results }) => results[name] !== undefined && results[name].status !== "absent"),
   );
-  const measures = UNITS[workload] === "bytes per connection" ? ["heap", "buffers", "rss"] : ["cpu", "wall"];
+  const measure = HEADLINE[workload];
+  const beside = BESIDE[workload];
   const head = names.map((name) => `<th>${escape(name)}</th>`).join("");
   const body = rows.map(({ id, results }) => {
     const cells = names.map((name) => {
       const result = results[name];
       if (result === undefined || result.status === "absent") return "<td></td>";
       if (result.status === "failed") return `<td class="failed" title="${escape(result.error)}">failed</td>`;
-      const [measure, ...others] = measures;
       const summary = result.measures[measure];
-      const more = others.map(
-        (other) => `${other} ${formatQuantity(result.measures[other].median, UNITS[workload])}`,
-      );
-      const title = `${more.join(", ")}; ${summary.n} rounds`;
+      const others = Object.entries(result.measures)
+        .filter(([other]) => other !== measure)
+        .map(([other, { median }]) =>
+          other === "ratio"
+            ? `${median.toFixed(2)}:1`
+            : `${other} ${formatQuantity(median, UNITS[workload])}`,
+        );
+      const title = [...others, `${summary.n} rounds`].join(", ");
       const ratio = name === REFERENCE ? "" : formatRatio(ratioTo(result, results, measure));
+      const more =
+        beside === undefined ? "" : ` <small>${formatBeside(beside, result.measures[beside])}</small>`;
       return (
         `<td title="${escape(title)}">${formatQuantity(summary.median, UNITS[workload])} ` +
-        `<small>±${spreadOf(summary).toFixed(0)}%</small> <b>${ratio}</b></td>`
+        `<small>±${spreadOf(summary).toFixed(0)}%</small> ` +
+        `<b>${workload === "growth" ? formatGrowth(result, name) : ratio}</b>${more}</td>`
       );
     });
     return `<tr><th>${escape(id)}</th>${cells.join("")}</tr>`;
   });
   return `<div class="scroll"><table><thead><tr><th></th>${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 }
+
+/** What was to be reached, and what was: only what was measured. */
+function targetTable(verdicts) {
+  const measured = verdicts.filter(({ status }) => status !== "not measured");
+  if (measured.length === 0) return "";
+  const rows = measured.map((verdict) => {
+    const [says, ...cells] = verdictCells(verdict);
+    const last = cells.length - 1;
+    const tds = cells.map((text, i) => {
+      const kind = i === last ? ' class="case"' : i === last - 1 ? ` class="${verdict.status}"` : "";
+      return `<td${kind}>${escape(text)}</td>`;
+    });
+    return `<tr><th>${escape(says)}</th>${tds.join("")}</tr>`;
+  });
+  const head = VERDICT_HEAD.map(
+    (text) => `<th${text === "case" ? ' class="case"' : ""}>${escape(text)}</th>`,
+  ).join("");
+  return (
+    "<h3>Against the targets</h3>" +
+    `<p>Times as good (≥), or times the cost (≤), in the worst case that the target is about; where that lies with 95 %; and the same for
+what only moves the bytes. “open”: missed by less than the noise.</p>` +
+    `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`
+  );
+}
+
+/** Bars from nothing: for what has no axis to be drawn over. */
+function barPlots(cases, workload) {
+  const measure = HEADLINE[workload];
+  const step = 24;
+  const left = 130;
+  const room = WIDTH - left - 90;
+  return cases.map(({ id, results }) => {
+    const bars = Object.entries(results).flatMap(([name, { status, measures }]) =>
+      status === "ok" ? [{ name, ...measures[measure] }] : [],
+    );
+    const most = Math.max(...bars.map(({ q3 }) => q3));
+    if (bars.length === 0 || !(most > 0)) return "";
+    const place = (value) => (left + (value / most) * room).toFixed(1);
+    const rows = bars.map(({ name, median, q1, q3 }, i) => {
+      const y = i * step + 4;
+      const middle = y + step / 2 - 3;
+      const colour = COLOURS[name] ?? "#666666";
+      return (
+        `<text class="name" x="${left - 8}" y="${middle}" dy="0.32em" text-anchor="end">${escape(name)}</text>` +
+        `<rect x="${left}" y="${y}" width="${((median / most) * room).toFixed(1)}" height="${step - 6}" fill="${colour}"/>` +
+        `<line class="one" x1="${place(q1)}" x2="${place(q3)}" y1="${middle}" y2="${middle}"/>` +
+        `<text class="tick" x="${Number(place(q3)) + 6}" y="${middle}" dy="0.32em">${formatQuantity(median, UNITS[workload])}</text>`
+      );
+    });
+    const what = escape(`${measure}, ${UNITS[workload]}`);
+    return (
+      `<figure><figcaption>${escape(`${workload}: ${id}`)}</figcaption>` +
+      `<svg viewBox="0 0 ${WIDTH} ${bars.length * step + 24}" role="img" aria-label="${what}">${rows.join("")}` +
+      `<text class="name" x="${left}" y="${bars.length * step + 16}">${what}</text></svg></figure>`
+    );
+  });
+}
+
+const PLOTS = {
+  broadcast: (rows) => barPlots(rows, "broadcast"),
+  handshakes: (rows) => barPlots(rows, "handshakes"),
+  memory: (rows) => barPlots(rows, "memory"),
+  windows: (rows) => barPlots(rows, "windows"),
+  parse: (rows) => throughputPlots(rows, "parse"),
+  encode: (rows) => throughputPlots(rows, "encode"),
+  compress: (rows) => throughputPlots(rows, "compress"),
+  growth: growthPlots,
+  echo: echoPlots,
+};
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2024; --dim: #687076; --rule: #d9dde1; --back: #ffffff; }
@@ -247,7 +364,8 @@ svg { width: 100%; height: auto; } .grid { stroke: var(--rule); stroke-width: 0.
 .key i { display: inline-block; width: 1.6em; margin-right: 0.4em; vertical-align: middle; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
 th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
-tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .failed { color: #d1242f; }`;
+tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .failed, .missed { color: #d1242f; font-weight: 600; }
+.reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } td.case { color: var(--dim); white-space: normal; } .case { text-align: left; }`;
 
 export function formatReport(results) {
   const { machine, date, mode, commit, changed, runtimes } = results;
@@ -260,19 +378,14 @@ export function formatReport(results) {
       `<h2>${escape(runtime)} ${escape(version)}</h2>`,
       `<p>${versions.map(([name, text]) => `${escape(name)} ${escape(text)}`).join("; ")}</p>`,
     );
+    sections.push(targetTable((results.verdicts ?? []).filter((verdict) => verdict.runtime === runtime)));
     for (const workload of WORKLOADS) {
       const rows = own.filter((row) => row.workload === workload);
       if (rows.length === 0) continue;
-      const measure = HEADLINE[workload] === "cpu" ? "CPU time" : HEADLINE[workload];
-      const plots =
-        workload === "echo"
-          ? echoPlots(rows)
-          : ["parse", "encode", "compress"].includes(workload)
-            ? throughputPlots(rows, workload)
-            : [];
+      const plots = PLOTS[workload]?.(rows) ?? [];
       sections.push(
         `<h3>${workload}</h3><div class="plots">${plots.join("")}</div>`,
-        `<p>${measure}, ${UNITS[workload]}: median, half the interquartile range, and how many times as good as ${REFERENCE}.</p>`,
+        `<p>${legendOf(workload)}.</p>`,
         htmlTable(rows, workload),
       );
     }

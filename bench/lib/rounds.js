@@ -1,4 +1,4 @@
-import { summarize } from "./stats.js";
+import { summarizeAll } from "./stats.js";
 
 /** At least this many rounds, however small the budget. */
 const MIN_ROUNDS = 5;
@@ -7,7 +7,7 @@ const MIN_ROUNDS = 5;
  * Interleaves contestants round by round, each round beginning with another one, until the budget is used up.
  * @param {{ name: string, sample(): Promise<Record<string, number>> }[]} contestants
  * @param {number} budget in milliseconds
- * @returns {Promise<Map<string, { measures?: object, error?: string }>>}
+ * @returns {Promise<Map<string, { samples?: object[], measures?: object, error?: string }>>}
  */
 export async function interleave(contestants, budget) {
   const samples = new Map(contestants.map(({ name }) => [name, []]));
@@ -28,9 +28,7 @@ export async function interleave(contestants, budget) {
   return new Map(
     [...samples].map(([name, list]) => {
       if (failed.has(name)) return [name, { error: failed.get(name) }];
-      const measures = {};
-      for (const key of Object.keys(list[0])) measures[key] = summarize(list.map((sample) => sample[key]));
-      return [name, { measures }];
+      return [name, { samples: list, measures: summarizeAll(list) }];
     }),
   );
 }

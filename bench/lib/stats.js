@@ -17,8 +17,15 @@ export function summarize(values) {
   };
 }
 
+/** The same for each key that the samples have. */
+export function summarizeAll(samples) {
+  return Object.fromEntries(
+    Object.keys(samples[0]).map((key) => [key, summarize(samples.map((sample) => sample[key]))]),
+  );
+}
+
 /** Where the median lies, near enough with 95 %: the notch of a box plot, 1.57 interquartile ranges over the root of n. */
 export function notch({ median, q1, q3, n }) {
   const half = (1.57 * (q3 - q1)) / Math.sqrt(n);
-  return [median - half, median + half];
+  return [Math.max(0, median - half), median + half];
 }

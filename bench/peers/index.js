@@ -13,4 +13,4 @@ export const PEERS = [
 /** The one that ratios are told against. */
 export const REFERENCE = "ws";
 
-export const loadPeer = (name) => import(`./${name}.js`);
+export const loadPeer = (name) => import(new URL(`${name}.js`, import.meta.url).href);

@@ -18,6 +18,8 @@ import {
 const BATCH_BYTES = 262144;
 const BATCH_BYTES_BY_BYTE = 16384;
 const MAX_MESSAGES = 4096;
+/** Shorter chunks are slices of one buffer: so many buffers of their own would measure the allocator. */
+const SLICED = 1024;
 /** How many payloads differ before they repeat. */
 const VARIETY = 16;
 const CONTINUATION = 0;
@@ -51,7 +53,7 @@ export function makeStream(spec) {
     wholes.push(concat(framesOf(payload, spec, next)));
   }
   const bytes = spec.chunks === 1 ? BATCH_BYTES_BY_BYTE : BATCH_BYTES;
-  const messages = Math.min(MAX_MESSAGES, Math.max(1, Math.round(bytes / wholes[0].length)));
+  const messages = spec.messages ?? Math.min(MAX_MESSAGES, Math.max(1, Math.round(bytes / wholes[0].length)));
   const expected = Array.from({ length: messages }, (_, i) => payloads[i % payloads.length]);
   const stream = concat(expected.map((_, i) => wholes[i % wholes.length]));
 
@@ -59,7 +61,9 @@ export function makeStream(spec) {
   for (let at = 0; at < stream.length; at += spec.chunks) masters.push(stream.subarray(at, at + spec.chunks));
   const whole = Buffer.allocUnsafeSlow(stream.length);
   const chunks = masters.map((master, i) =>
-    spec.chunks === 1 ? whole.subarray(i, i + 1) : Buffer.allocUnsafeSlow(master.length),
+    spec.chunks < SLICED
+      ? whole.subarray(i * spec.chunks, i * spec.chunks + master.length)
+      : Buffer.allocUnsafeSlow(master.length),
   );
 
   let units = 0;

@@ -6,7 +6,7 @@ import { sleep, wall } from "../lib/clock.js";
 import { Child } from "../lib/lines.js";
 import { Listening, listen, openMany, pingPong, Script, shakeHands } from "../lib/load.js";
 import { interleave } from "../lib/rounds.js";
-import { summarize } from "../lib/stats.js";
+import { summarizeAll } from "../lib/stats.js";
 
 const HOST = "127.0.0.1";
 const SCRIPT = fileURLToPath(new URL("../serve.js", import.meta.url));
@@ -151,10 +151,4 @@ async function settled({ child }) {
   await child.ask({ do: "memory" });
   await sleep(100);
   return child.ask({ do: "memory" });
-}
-
-export function summarizeAll(samples) {
-  return Object.fromEntries(
-    Object.keys(samples[0]).map((key) => [key, summarize(samples.map((sample) => sample[key]))]),
-  );
 }

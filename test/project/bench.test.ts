@@ -1,0 +1,143 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { selectCases } from "../../bench/cases.js";
+import { matches, TARGETS, verdictsOf } from "../../bench/targets.js";
+import { growthOf } from "../../bench/workloads/growth.js";
+import { readResults, section, update } from "../../scripts/bench-readme.js";
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+describe("the README's figures are those of docs/bench/results.json; if they are not: node scripts/bench-readme.js", () => {
+  it("between the marks", async () => {
+    expect(readme).toBe(await update(readme, readResults()));
+  });
+
+  it("and nowhere else", () => {
+    expect(readme.replace(/<!-- bench -->[^]*<!-- \/bench -->/, "")).not.toMatch(/\d ?×/);
+  });
+
+  it("the report is committed beside the results", () => {
+    const beside = ["results.json", "report.html"].map((name) =>
+      existsSync(new URL(`../../docs/bench/${name}`, import.meta.url)),
+    );
+    expect(beside[0]).toBe(beside[1]);
+  });
+});
+
+describe("a run covers the targets", () => {
+  const runs = TARGETS.flatMap((target) => target.runtimes.map((runtime) => ({ ...target, runtime })));
+
+  it.each(runs)("$says, against $against on $runtime", ({ workload, where, runtime }) => {
+    for (const full of [false, true]) {
+      const cases = selectCases({ full, runtime, workloads: [workload] });
+      // Text for clients is measured by full runs only.
+      const isFullOnly =
+        workload === "parse" && "kind" in where && Array.isArray(where.kind) && where.role === "client";
+      const isUntouchedClient = "touched" in where && !where.touched && where.role === "client";
+      if (!full && (isFullOnly || isUntouchedClient)) continue;
+      expect(cases.filter(({ spec }) => matches(where, spec))).not.toEqual([]);
+    }
+  });
+});
+
+type Run = Parameters<typeof verdictsOf>[0];
+
+/** One case of a run on Node, with these medians. */
+function run(
+  workload: string,
+  spec: object,
+  measure: string,
+  medians: Record<string, number>,
+  spread = 0,
+): Run {
+  const results = Object.fromEntries(
+    Object.entries(medians).map(([name, median]) => {
+      const summary = { median, q1: median * (1 - spread), q3: median * (1 + spread), n: 9 };
+      return [name, { status: "ok", measures: { [measure]: summary } }];
+    }),
+  );
+  return {
+    runtimes: { node: { version: "20.20.0" } },
+    cases: [{ runtime: "node", workload, id: "a", spec, results }],
+  };
+}
+
+const SMALL = { role: "server", kind: "binary", touched: true, fragments: 1, chunks: 65536, size: 16 };
+const ECHO = { connections: 64, inFlight: 16, size: 125 };
+
+describe("verdicts", () => {
+  const parse = (own: number, spread?: number): Run =>
+    run("parse", SMALL, "cpu", { sansocket: own, ws: 500, limit: 10 }, spread);
+
+  it.each([
+    ["reached", parse(100), "0–125 B, touched", { value: 5, limit: 50, of: 1, worst: "a" }],
+    ["missed", parse(101), "0–125 B, touched", { value: 500 / 101 }],
+    ["open", parse(101, 0.1), "0–125 B, touched", { value: 500 / 101 }],
+    ["reached", run("echo", ECHO, "cpu", { sansocket: 130, net: 100 }), "16 in flight", { value: 1.3 }],
+    ["missed", run("echo", ECHO, "cpu", { sansocket: 150, net: 100 }), "16 in flight", { value: 1.5 }],
+    ["reached", run("memory", { place: "core" }, "heap", { sansocket: 500 }), "idle", { value: 500 }],
+    ["missed", run("memory", { place: "core" }, "heap", { sansocket: 501 }), "idle", { value: 501 }],
+    [
+      "missed",
+      run("growth", { axis: "size" }, "doubling", { sansocket: 2.3 }),
+      "twice as large",
+      { value: 2.3 },
+    ],
+  ] as const)("%s: %#", (status, results, says, rest) => {
+    const measured = verdictsOf(results).filter((one) => one.status !== "not measured");
+    expect(measured.find((one) => one.says.includes(says))).toMatchObject({ status, ...rest });
+  });
+
+  it("a peer that fails misses it", () => {
+    const results = { sansocket: { status: "failed", error: "3 of 4 messages were delivered" } };
+    const cases = [{ runtime: "node", workload: "parse", id: "a", spec: SMALL, results }];
+    const failed = verdictsOf({ runtimes: { node: {} }, cases }).filter(
+      ({ status }) => status !== "not measured",
+    );
+    expect(failed.length).toBeGreaterThan(0);
+    expect(failed.every(({ status }) => status === "failed")).toBe(true);
+  });
+
+  it("the README's table has the worst case of each target, and nothing that was not measured", () => {
+    const lines = section(parse(101)).split("\n");
+    expect(lines.slice(0, 3)).toEqual([
+      "|  | target | node 20.20.0 |",
+      "| --- | --- | --- |",
+      "| parse binary, masked, 0–125 B, touched | ≥ 5× ws | 4.95× (missed) |",
+    ]);
+    expect(lines[3]).toBe("");
+    expect(section(undefined)).toContain("No result set");
+  });
+});
+
+describe("growth", () => {
+  const steps = [256, 512, 1024, 2048];
+  const rounds = (cost: (step: number) => number): Record<number, number>[] =>
+    Array.from({ length: 5 }, (_, round) =>
+      Object.fromEntries(steps.map((step) => [step, cost(step) * (1 + round / 100)])),
+    );
+
+  it.each([
+    ["linear", (step: number) => step, 2, true],
+    ["linear, and something beside it", (step: number) => 500 + step, undefined, true],
+    ["quadratic", (step: number) => step ** 2, 4, false],
+    [
+      "quadratic from somewhere on",
+      (step: number) => (step < 1024 ? step : step ** 2 / 16),
+      undefined,
+      false,
+    ],
+  ] as const)("%s", (_, cost, doubling, linear) => {
+    const growth = growthOf({ steps }, rounds(cost));
+    expect(growth.linear).toBe(linear);
+    if (doubling !== undefined) expect(growth.measures.doubling.median).toBeCloseTo(doubling, 10);
+  });
+
+  it("says where a peer had to stop", () => {
+    const growth = growthOf(
+      { steps: [...steps, 4096] },
+      rounds((step) => step),
+    );
+    expect(growth).toMatchObject({ stopped: 2048, steps: steps.map((step) => ({ step })) });
+  });
+});
