@@ -551,9 +551,10 @@ export class Connection {
   }
 
   private nextFrameEvent(): ConnectionEvent | undefined {
+    const { input } = this;
     let { reader } = this;
     if (reader === undefined) {
-      if (this.input.size === 0) return undefined;
+      if (input.position === input.end && !input.advance()) return undefined; // a quiet connection pins no chunk
       reader = this.reader = this.takeReader();
     }
     const message = reader.next();

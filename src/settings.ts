@@ -89,7 +89,7 @@ export class Settings {
     this.streaming = options.streaming ?? false;
     this.text = oneOf("text", options.text ?? "string", ["string", "bytes"]);
     this.highWaterMark = positive("highWaterMark", options.highWaterMark, 65536);
-    this.extensions = options.extensions ?? [];
+    this.extensions = list("extensions", options.extensions ?? []);
     const limits = options.limits ?? {};
     this.limits = {
       message: count("limits.message", limits.message, 16 * MIB),
@@ -133,6 +133,12 @@ function positive(name: string, value: number | undefined, byDefault: number): n
   const checked = size(name, value, byDefault);
   if (checked > 0) return checked;
   throw new UsageError("bad-option", `${name} must be more than 0; Infinity lifts it`);
+}
+
+function list<T>(name: string, value: readonly T[]): readonly T[] {
+  const isList: boolean = Array.isArray(value);
+  if (isList) return value;
+  throw new UsageError("bad-option", `${name} must be an array: [permessageDeflate()], for example`);
 }
 
 function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {

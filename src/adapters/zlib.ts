@@ -402,7 +402,7 @@ interface SharedHandle {
   user: ZlibDeflator | undefined;
 }
 
-/** As long as a deflator has seen no more bytes than this it has no handle of its own, which costs 150 to 220 KiB. */
+/** As long as a deflator has seen no more bytes than this it has no handle of its own, which costs far more than the rest. */
 const YOUNG = 4096;
 
 /** No deflated bytes are longer, the flush at their end included. */
@@ -709,9 +709,8 @@ function works(codec: DeflateCodec, zlib: ZlibModule): boolean {
 /**
  * A codec on the native handle of the platform's zlib. Undefined where that cannot be used safely. `zlib` is `node:zlib`, or a test's.
  *
- * A deflator's own native memory is some 210 KiB with `windowBits` of 15, and at least 75 KiB (Node) or 140 KiB (Deno, Bun) below; as long
- * as it has seen no more than 4 KiB, it needs only those. An inflator's is some 15 KiB, and twice the window at most. What is never
- * released goes with the garbage.
+ * A deflator that has seen 4 KiB or less needs only those. Beyond that it has native memory of its own, and an inflator has from the
+ * first byte on: how much is measured in docs/compression.md. What is never released goes with the garbage.
  */
 export function findZlibCodec(zlib: ZlibModule): DeflateCodec | undefined {
   try {

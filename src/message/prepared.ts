@@ -33,11 +33,11 @@ export class PreparedMessage implements FramedMessage {
    * A string is a text message, bytes are a binary one. Bytes are copied.
    * @throws {UsageError} "bad-argument"
    */
-  constructor(message: string | Uint8Array, options: SendOptions = {}) {
+  constructor(message: string | Uint8Array, options?: SendOptions) {
     const text = typeof message === "string";
     if (!text) requireBytes(message, "a message");
     this.type = text ? "text" : "binary";
-    this.compress = options.compress;
+    this.compress = options?.compress;
     const length = text ? portableUtf8.byteLength(message) : message.length;
     const firstByte = FIN | (text ? TEXT : BINARY);
     const { frame, payload } = frameFor(firstByte, length);

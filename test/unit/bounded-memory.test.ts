@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { portableUtf8 } from "../../src/bytes/utf8.js";
 import { mask } from "../../src/frame/masking.js";
 import type { Connection, Options, Role } from "../../src/index.js";
+import { ServerConnection } from "../../src/index.js";
 import { fromPeer, opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
 import { reachableBytes } from "../support/snapshot.js";
 import type { FrameSpec } from "../support/wire.js";
@@ -245,3 +246,25 @@ for (const role of ROLES) {
     }
   });
 }
+
+describe("an open connection that is quiet", () => {
+  it("pins no chunk: not the handshake's, nor the last message's", () => {
+    const server = new ServerConnection();
+    const chunk = new Uint8Array(65_536);
+    const request =
+      "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    chunk.set(bytes(request));
+    server.receive(chunk.subarray(0, request.length), true);
+    expect(pull(server)).toHaveLength(1);
+    server.accept();
+    expect(pull(server)).toHaveLength(1);
+    server.takeOutput();
+    expect(reachableBytes(server)).toBeLessThan(OVERHEAD);
+    const frame = fromPeer("server", { opcode: 2, payload: "x" });
+    chunk.set(frame);
+    server.receive(chunk.subarray(0, frame.length), true);
+    expect(pull(server)).toHaveLength(1);
+    expect(reachableBytes(server)).toBeLessThan(OVERHEAD);
+  });
+});
