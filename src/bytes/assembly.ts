@@ -30,7 +30,7 @@ export class BytesAssembly {
     const count = end - start;
     if (count >= HOLD_FROM && count * 2 >= bytes.buffer.byteLength) {
       this.closeTail();
-      (this.parts ??= []).push({ bytes: viewOf(bytes, start, end), key });
+      (this.parts ??= []).push({ bytes: count === bytes.length ? bytes : viewOf(bytes, start, end), key });
       this.size += count;
       return;
     }
