@@ -5,6 +5,7 @@ import { addAbortSignal } from "node:stream";
 
 import type { ClientConnection } from "../client.js";
 import type { HeaderList } from "../handshake/headers.js";
+import { headerValue, headerValues } from "../handshake/headers.js";
 import type { ResponseData } from "../handshake/negotiation.js";
 import type { RequestData } from "../handshake/request.js";
 import { causeOf } from "../rules.js";
@@ -342,13 +343,11 @@ const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
 
 /** Fields as node:http2 takes them: in lower case, doubled ones joined (RFC 9110 5.3) but for Set-Cookie. */
 function toSend(list: HeaderList): http2.OutgoingHttpHeaders {
-  const fields: Record<string, string | string[]> = {};
-  const cookies: string[] = [];
-  for (const [name, value] of list) {
+  const fields = new Map<string, string | string[] | undefined>(); // `constructor` is a name, too
+  for (const [name] of list) {
     const lower = name.toLowerCase();
-    if (CONNECTION_SPECIFIC.has(lower)) continue;
-    if (lower === "set-cookie") cookies.push(value);
-    else fields[lower] = lower in fields ? `${String(fields[lower])}, ${value}` : value;
+    if (CONNECTION_SPECIFIC.has(lower) || fields.has(lower)) continue;
+    fields.set(lower, lower === "set-cookie" ? headerValues(list, lower) : headerValue(list, lower));
   }
-  return cookies.length === 0 ? fields : { ...fields, "set-cookie": cookies };
+  return Object.fromEntries(fields);
 }

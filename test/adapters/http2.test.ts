@@ -159,9 +159,9 @@ describe.each([false, true])("our client and our server, TLS: %s", (secure) => {
       "b",
       [
         ["sec-websocket-protocol", "b"],
-        ["x-answer", "grüße, again"],
         ["set-cookie", "a=1"],
         ["set-cookie", "b=2"],
+        ["x-answer", "grüße, again"],
       ],
     ]);
     const server = await opened.promise;
@@ -169,6 +169,25 @@ describe.each([false, true])("our client and our server, TLS: %s", (secure) => {
     server.close(4001);
     expect(await client.closed).toMatchObject({ code: 4001, clean: true, cause: { by: "peer" } });
     expect(await server.closed).toMatchObject({ code: 4001, clean: true });
+  });
+
+  it.each(["constructor", "__proto__", "toString", "valueOf"])(
+    "a field may be called %s, in both directions",
+    async (name) => {
+      const { connect } = await both({
+        upgrade: (request) => ({ headers: [[name, `${request.header(name) ?? "none"}!`]] }),
+      });
+      const client = await connect({ headers: [[name, "v"]] });
+      expect(client.headers.filter(([key]) => key !== "date")).toEqual([[name.toLowerCase(), "v!"]]);
+      client.terminate();
+    },
+  );
+
+  it("cookies are one field: joined as cookies are (RFC 9113 8.2.3)", async () => {
+    const { connect, endpoint } = await both({});
+    const client = await connect({ headers: { cookie: ["a=1", "b=2"] } });
+    expect([...endpoint.peers][0]?.request?.header("cookie")).toBe("a=1; b=2");
+    client.terminate();
   });
 
   it("rejected, with a body", async () => {
