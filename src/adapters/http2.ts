@@ -51,7 +51,9 @@ class StreamTransport implements Transport {
       pump.writable();
     });
     this.readInto(pump);
-    pump.run();
+    if (stream.destroyed)
+      pump.lost(reset(stream)); // its `close` may have been before
+    else pump.run();
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
@@ -137,7 +139,7 @@ export function http2Endpoint<Context = unknown>(options: EndpointOptions<Contex
         headers: received(headers, rawHeaders),
       };
       const respond = ({ status, headers: list, body }: ResponseData): void => {
-        if (stream.destroyed) return; // told by its `close`
+        if (stream.destroyed || stream.closed) return; // told by its `close`, or in `start`
         stream.respond({ ":status": status, ...toSend(list) });
         if (body !== undefined && !stream.writableEnded) stream.write(body); // 304 has none
       };
@@ -206,10 +208,16 @@ const greeted = new WeakMap<http2.ClientHttp2Session, Promise<void>>();
 
 /** Waits for the server's SETTINGS. RFC 8441 3: no extended CONNECT is sent before they allow it. */
 async function requireExtendedConnect(session: http2.ClientHttp2Session): Promise<void> {
-  const known = greeted.get(session) ?? greeting(session);
-  greeted.set(session, known);
+  const isAllowed = (): boolean => session.remoteSettings.enableConnectProtocol === true;
+  if (isAllowed()) return;
+  let known = greeted.get(session);
+  if (known === undefined) {
+    known = greeting(session);
+    greeted.set(session, known);
+    known.catch(() => greeted.delete(session)); // more PINGs than may be out, say: the session may be well
+  }
   await known;
-  if (session.remoteSettings.enableConnectProtocol === true) return;
+  if (isAllowed()) return;
   throw new HandshakeError(causeOf("peer", "extended-connect"), undefined);
 }
 
