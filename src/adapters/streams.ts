@@ -41,14 +41,13 @@ export interface ByteWritable {
 /** What is needed of a `WritableStreamDefaultWriter`. */
 export interface ByteWriter {
   readonly desiredSize: number | null;
-  readonly ready: Promise<unknown>;
   readonly closed: Promise<unknown>;
   write(chunk: Uint8Array): Promise<unknown>;
   close(): Promise<unknown>;
   abort(reason?: unknown): Promise<unknown>;
 }
 
-/** A stream without a queue is handed this many bytes before it is waited for, so that small messages do not go one by one. */
+/** A stream without a queue, whose `desiredSize` is never above 0, is handed this many bytes before it is waited for, so that small messages do not go one by one. */
 const WRITE_AHEAD = 65536;
 
 class StreamsTransport implements Transport {
@@ -59,6 +58,7 @@ class StreamsTransport implements Transport {
   private pump: Pump | undefined;
   private reading = true;
   private resume: (() => void) | undefined;
+  private full = false;
 
   constructor({ readable, writable }: ByteStreams, remoteAddress?: string) {
     this.remoteAddress = remoteAddress;
@@ -78,11 +78,10 @@ class StreamsTransport implements Transport {
     const { length } = bytes; // whoever transfers it leaves none behind
     this.pending += length;
     this.writer.write(bytes).then(() => {
-      this.pending -= length;
+      this.written(length);
     }, this.lost);
-    if (this.pending < WRITE_AHEAD || (this.writer.desiredSize ?? 1) > 0) return true;
-    this.writer.ready.then(() => this.pump?.writable(), this.lost);
-    return false;
+    this.full = !this.takesMore;
+    return !this.full;
   }
 
   end(): void {
@@ -99,6 +98,18 @@ class StreamsTransport implements Transport {
   read(on: boolean): void {
     this.reading = on;
     if (on) this.resume?.();
+  }
+
+  private get takesMore(): boolean {
+    return this.pending < WRITE_AHEAD || (this.writer.desiredSize ?? 1) > 0;
+  }
+
+  // The writer's `ready` would never come where there is no queue.
+  private written(length: number): void {
+    this.pending = Math.max(this.pending - length, 0);
+    if (!this.full || !this.takesMore) return;
+    this.full = false;
+    this.pump?.writable();
   }
 
   private readonly lost = (error: unknown): void => {

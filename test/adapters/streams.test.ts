@@ -1,6 +1,7 @@
 // Connections over pairs of WHATWG streams.
 
 import * as net from "node:net";
+import type { QueuingStrategy } from "node:stream/web";
 import { ReadableStream, TransformStream, WritableStream } from "node:stream/web";
 import { MessageChannel } from "node:worker_threads";
 
@@ -197,6 +198,36 @@ describe("what is written", () => {
     expect(await drained).toBe(true);
     await eventually(() => writes.length === 2);
     expect(parseFrames(writes[1]?.chunk ?? bytes())).toMatchObject([{ opcode: 1 }]);
+    peer.terminate();
+  });
+
+  it.each<[string, QueuingStrategy<Uint8Array>]>([
+    ["no queue", { highWaterMark: 0 }],
+    ["no queue, counted in bytes", { highWaterMark: 0, size }],
+    ["a queue of one chunk", { highWaterMark: 1 }],
+    ["a queue of bytes", { highWaterMark: 100_000, size }],
+  ])("all leaves a stream with %s, and `send` and `drained` tell when there is room", async (_, strategy) => {
+    const taken: Uint8Array[] = [];
+    const writable = new WritableStream<Uint8Array>(
+      {
+        async write(chunk) {
+          await new Promise((resolve) => setImmediate(resolve));
+          taken.push(chunk);
+        },
+      },
+      strategy,
+    );
+    const peer = attach({ readable: new ReadableStream(), writable }, open("server"));
+    let waits = 0;
+    for (let index = 0; index < 30; index++) {
+      if (peer.send(body(20_000 + index))) continue;
+      waits++;
+      expect(await peer.drained()).toBe(true);
+    }
+    expect(waits).toBeGreaterThan(0);
+    await eventually(() => peer.bufferedAmount === 0);
+    const lengths = parseFrames(concat(taken)).map(({ payload }) => payload.length);
+    expect(lengths).toEqual(Array.from({ length: 30 }, (_, index) => 20_000 + index));
     peer.terminate();
   });
 
