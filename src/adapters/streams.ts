@@ -59,6 +59,7 @@ class StreamsTransport implements Transport {
   private reading = true;
   private resume: (() => void) | undefined;
   private full = false;
+  private gone = false;
 
   constructor({ readable, writable }: ByteStreams, remoteAddress?: string) {
     this.remoteAddress = remoteAddress;
@@ -89,10 +90,7 @@ class StreamsTransport implements Transport {
   }
 
   destroy(): void {
-    const reason = new Error("the connection was dropped");
-    this.pending = 0;
-    this.reader.cancel(reason).then(undefined, this.lost);
-    this.writer.abort(reason).then(undefined, this.lost);
+    this.drop(new Error("the connection was dropped"));
   }
 
   read(on: boolean): void {
@@ -106,15 +104,27 @@ class StreamsTransport implements Transport {
 
   // The writer's `ready` would never come where there is no queue.
   private written(length: number): void {
-    this.pending = Math.max(this.pending - length, 0);
+    if (this.gone) return;
+    this.pending -= length;
     if (!this.full || !this.takesMore) return;
     this.full = false;
     this.pump?.writable();
   }
 
   private readonly lost = (error: unknown): void => {
+    if (this.gone) return;
+    this.drop(error);
     this.pump?.lost(error);
   };
+
+  /** Ends both streams: where one is lost, the other would hold what is behind it for ever. */
+  private drop(reason: unknown): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.pending = 0;
+    this.reader.cancel(reason).then(undefined, this.lost);
+    this.writer.abort(reason).then(undefined, this.lost);
+  }
 
   private async pull(pump: Pump): Promise<void> {
     for (;;) {
@@ -128,16 +138,16 @@ class StreamsTransport implements Transport {
       try {
         next = await this.reader.read();
       } catch (error) {
-        pump.lost(error);
+        this.lost(error);
         return;
       }
+      if (this.gone) return;
       if (next.done) {
         pump.receiveEnd();
         return;
       }
       if (!(next.value instanceof Uint8Array)) {
-        pump.lost(new TypeError("the stream gives something else than Uint8Arrays"));
-        this.destroy();
+        this.lost(new TypeError("the stream gives something else than Uint8Arrays"));
         return;
       }
       pump.receive(next.value, false); // it may be anybody's

@@ -1,7 +1,7 @@
 // Connections over pairs of WHATWG streams.
 
 import * as net from "node:net";
-import type { QueuingStrategy } from "node:stream/web";
+import type { QueuingStrategy, UnderlyingSink, UnderlyingSource } from "node:stream/web";
 import { ReadableStream, TransformStream, WritableStream } from "node:stream/web";
 import { MessageChannel } from "node:worker_threads";
 
@@ -315,6 +315,48 @@ it("a writable that breaks loses the connection, and its error is told", async (
     code: 1006,
     cause: { by: "transport", error: new Error("mine") },
   });
+});
+
+describe("where one of the two streams is lost, the other is given up", () => {
+  const mine = new Error("mine");
+
+  it.each<[string, UnderlyingSource<Uint8Array>, UnderlyingSink<Uint8Array>]>([
+    ["the readable, at once", { pull: () => Promise.reject(mine) }, {}],
+    ["the readable, later", { start: (on) => void setImmediate(() => on.error(mine)) }, {}],
+    ["the writable, later", {}, { start: (on) => void setImmediate(() => on.error(mine)) }],
+    ["a write", {}, { write: () => Promise.reject(mine) }],
+    ["a write that throws", {}, { write: throwing }],
+  ])("%s", async (_, source, sink) => {
+    const [cancelled, aborted] = [deferred<unknown>(), deferred<unknown>()];
+    const readable = new ReadableStream<Uint8Array>({ cancel: cancelled.resolve, ...source });
+    const writable = new WritableStream<Uint8Array>({ abort: aborted.resolve, ...sink });
+    const peer = attach({ readable, writable }, open("server"));
+    peer.send("x");
+    expect(await peer.closed).toMatchObject({ code: 1006, cause: { by: "transport", error: mine } });
+    const isReadable = "start" in source || "pull" in source;
+    expect(await (isReadable ? aborted : cancelled).promise).toBe(mine);
+    expect(peer.bufferedAmount).toBe(0);
+  });
+
+  it("strings: both", async () => {
+    const [cancelled, aborted] = [deferred<unknown>(), deferred<unknown>()];
+    const readable = new ReadableStream({
+      start(controller) {
+        controller.enqueue("text");
+      },
+      cancel: cancelled.resolve,
+    });
+    const peer = attach(
+      { readable, writable: new WritableStream({ abort: aborted.resolve }) },
+      open("server"),
+    );
+    await Promise.all([cancelled.promise, aborted.promise]);
+    expect((await peer.closed).code).toBe(1006);
+  });
+
+  function throwing(): never {
+    throw mine;
+  }
 });
 
 it("streams that are locked: attach() and accept() throw", () => {
