@@ -31,6 +31,7 @@ export interface ByteReadable {
 export interface ByteReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
   cancel(reason?: unknown): Promise<unknown>;
+  releaseLock(): void;
 }
 
 /** A `WritableStream` that takes `Uint8Array`s. What is written to it is its own: it may be transferred. */
@@ -45,6 +46,7 @@ export interface ByteWriter {
   write(chunk: Uint8Array): Promise<unknown>;
   close(): Promise<unknown>;
   abort(reason?: unknown): Promise<unknown>;
+  releaseLock(): void;
 }
 
 /** A stream without a queue, whose `desiredSize` is never above 0, is handed this many bytes before it is waited for, so that small messages do not go one by one. */
@@ -63,8 +65,19 @@ class StreamsTransport implements Transport {
 
   constructor({ readable, writable }: ByteStreams, remoteAddress?: string) {
     this.remoteAddress = remoteAddress;
-    this.reader = readable.getReader();
     this.writer = writable.getWriter();
+    try {
+      this.reader = readable.getReader();
+    } catch (error) {
+      this.writer.releaseLock();
+      throw error;
+    }
+  }
+
+  /** Before `start`: the streams are the caller's again. */
+  release(): void {
+    this.reader.releaseLock();
+    this.writer.releaseLock();
   }
 
   start(pump: Pump): void {
@@ -223,7 +236,13 @@ export function streamsEndpoint<Context = unknown>(
   return {
     peers: endpoint.peers,
     accept(streams, { remoteAddress, request, head, respond } = {}) {
-      endpoint.begin(new StreamsTransport(streams, remoteAddress), request, head, respond);
+      const transport = new StreamsTransport(streams, remoteAddress);
+      try {
+        endpoint.begin(transport, request, head, respond);
+      } catch (error) {
+        transport.release();
+        throw error;
+      }
     },
     close: async (closeOptions) => endpoint.close(closeOptions),
   };

@@ -359,16 +359,21 @@ describe("where one of the two streams is lost, the other is given up", () => {
   }
 });
 
-it("streams that are locked: attach() and accept() throw", () => {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  readable.getReader();
-  expect(() => attach({ readable, writable }, open("server"))).toThrow(TypeError);
-  const endpoint = streamsEndpoint({});
-  expect(() => {
-    endpoint.accept({ readable, writable });
-  }).toThrow(TypeError);
-  expect(endpoint.peers.size).toBe(0);
-});
+it.each(["readable", "writable"])(
+  "a %s that is locked: attach() and accept() throw, and lock nothing",
+  (which) => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    if (which === "readable") readable.getReader();
+    else writable.getWriter();
+    expect(() => attach({ readable, writable }, open("server"))).toThrow(TypeError);
+    const endpoint = streamsEndpoint({});
+    expect(() => {
+      endpoint.accept({ readable, writable });
+    }).toThrow(TypeError);
+    expect(endpoint.peers.size).toBe(0);
+    expect([readable.locked, writable.locked]).toEqual([which === "readable", which === "writable"]);
+  },
+);
 
 /** Both ends of an opening handshake over pipes. */
 function meet<Context>(options: EndpointOptions<Context>) {
@@ -519,6 +524,7 @@ describe("streamsEndpoint() and connect()", () => {
     expect(() => {
       streamsEndpoint({}).accept({ readable, writable }, { request });
     }).toThrow(UsageError); // there is no `respond`
+    expect([readable.locked, writable.locked]).toEqual([false, false]);
   });
 });
 
