@@ -49,7 +49,8 @@ class DuplexTransport implements Transport {
     });
     duplex.on("data", (chunk: unknown) => {
       if (!(chunk instanceof Uint8Array)) {
-        const what = typeof chunk === "string" ? "strings: leave out setEncoding()" : "something else than bytes";
+        const what =
+          typeof chunk === "string" ? "strings: leave out setEncoding()" : "something else than bytes";
         duplex.destroy(new TypeError(`the stream gives ${what}`));
         return;
       }
