@@ -7,6 +7,7 @@ import * as http from "node:http";
 import { WebSocket, WebSocketServer } from "ws";
 
 import { HandshakeError } from "../../src/adapters/dial.js";
+import { webPlatform } from "../../src/adapters/engine.js";
 import type { EndpointOptions } from "../../src/adapters/endpoint.js";
 import type { Message, Peer } from "../../src/adapters/peer.js";
 import { UsageError } from "../../src/errors.js";
@@ -459,6 +460,61 @@ const HANDSHAKE: readonly Case[] = [
       const server = await t.serve({ ...ECHO, upgrade: () => wait(5) as Promise<undefined> });
       const raw = await t.rawClient(server.port, frame({ opcode: 1, payload: "at once", masked: true }));
       equal(Buffer.from((await raw.frame()).payload).toString(), "at once");
+    },
+  },
+];
+
+const GIVEN_UP: readonly Case[] = [
+  {
+    name: "aborted while the transport connects: no socket stays open",
+    async run(t) {
+      const sockets = new Set<RawSocket>();
+      const ended = new Set<RawSocket>();
+      const url = await t.rawServer((raw) => {
+        sockets.add(raw);
+        void raw.over().then(() => ended.add(raw));
+        raw.stream.end(); // a client that is there ends, too
+      });
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(
+          Array.from({ length: 15 }, async (_, i) => {
+            const controller = new AbortController();
+            const { signal } = controller;
+            const made = rejection(t.connect(url, { signal }));
+            await wait(i % 3 === 0 ? 0 : 1);
+            controller.abort();
+            await made;
+          }),
+        );
+      }
+      await eventually(() => ended.size === sockets.size);
+    },
+  },
+];
+
+/** Texts that every way of coding UTF-8 takes part in, and that fit exactly. */
+const TEXTS: readonly string[] = [
+  "a",
+  "\u00e9",
+  "\u044f",
+  "\u4e2d",
+  "\u{1f600}",
+  "a\u044f\u4e2d\u{1f600}",
+].flatMap((unit) => [1, 63, 64, 65, 500, 1000, 5000, 40_000].map((times) => unit.repeat(times)));
+
+const CODING: readonly Case[] = [
+  {
+    name: "UTF-8 by the Web's globals: whole texts, into targets without a byte to spare",
+    run() {
+      const { utf8 } = webPlatform;
+      ok(utf8 !== undefined);
+      for (const text of TEXTS) {
+        const target: Uint8Array = new Uint8Array(utf8.byteLength(text));
+        equal(utf8.encodeInto(text, target, 0), target.length);
+        ok(Buffer.from(text).equals(target));
+        equal(utf8.decode(target, 0, target.length) === text, true);
+      }
+      return Promise.resolve();
     },
   },
 ];
@@ -976,6 +1032,8 @@ export const CASES: readonly Case[] = [
   ...BACKPRESSURE,
   ...STREAMING,
   ...HANDSHAKE,
+  ...GIVEN_UP,
+  ...CODING,
   ...TLS,
   ...CLOSING,
   ...LOSSES,
