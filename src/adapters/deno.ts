@@ -319,6 +319,10 @@ export async function connect<Context = unknown>(
   });
 }
 
+// Where connecting is aborted just as it succeeds, Deno rejects and leaves the socket open: so that is the last resort, for what
+// would keep the process alive for minutes. What connects after all is closed.
+const HOPELESS_AFTER = 2000;
+
 function open<Context>(
   { url: { host: hostname, port, secure }, givenUp }: Attempt,
   { socketPath, tls }: ConnectOptions<Context>,
@@ -329,10 +333,14 @@ function open<Context>(
   }
   if (!secure) {
     const controller = new AbortController();
+    const conn = Deno.connect({ hostname, port, signal: controller.signal });
     givenUp(() => {
-      controller.abort();
+      const cancel = webHost.after(HOPELESS_AFTER, () => {
+        controller.abort();
+      });
+      conn.then(cancel, cancel);
     });
-    return Deno.connect({ hostname, port, signal: controller.signal });
+    return conn;
   }
   const { ca = [], key, cert } = tls ?? {};
   const caCerts = (typeof ca === "string" || ca instanceof Uint8Array ? [ca] : ca).map(text);

@@ -16,12 +16,17 @@ interface Engine {
     label: string,
     options: { readonly fatal: boolean; readonly ignoreBOM: boolean },
   ) => { decode(bytes: Uint8Array): string };
-  readonly TextEncoder: new () => { encodeInto(text: string, target: Uint8Array): { written: number } };
+  readonly TextEncoder: new () => Encoder;
   readonly URL: new (url: string) => { readonly href: string };
   /** Browsers have none. */
   setImmediate?(run: () => void): unknown;
   setTimeout(run: () => void, milliseconds?: number): Timer;
   clearTimeout(timer: Timer): void;
+}
+
+/** Part of a `TextEncoder`. */
+interface Encoder {
+  encodeInto(text: string, target: Uint8Array): { readonly read: number; readonly written: number };
 }
 
 /** A number in browsers; elsewhere it may be told not to keep the process alive. */
@@ -37,7 +42,7 @@ let drawn = POOL_SIZE;
 /** Below this many bytes or code units the portable coding is faster than a call into the engine. */
 const NATIVE_FROM = 64;
 let decoder: { decode(bytes: Uint8Array): string } | undefined;
-let encoder: { encodeInto(text: string, target: Uint8Array): { written: number } } | undefined;
+let encoder: Encoder | undefined;
 
 /** What the Web's globals give a connection: entropy (`crypto`), time (`performance`), and UTF-8 coding. */
 export const webPlatform: Platform = {
@@ -64,7 +69,10 @@ export const webPlatform: Platform = {
     encodeInto(text, target, offset) {
       if (text.length < NATIVE_FROM) return portableUtf8.encodeInto(text, target, offset);
       encoder ??= new engine.TextEncoder();
-      return offset + encoder.encodeInto(text, target.subarray(offset)).written;
+      const { read, written } = encoder.encodeInto(text, target.subarray(offset));
+      const end = offset + written;
+      // Node 26 stops early where the target has no byte to spare.
+      return read === text.length ? end : portableUtf8.encodeInto(text.slice(read), target, end);
     },
     byteLength: (text) => portableUtf8.byteLength(text),
   },

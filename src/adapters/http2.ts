@@ -5,6 +5,7 @@ import { addAbortSignal } from "node:stream";
 
 import type { ClientConnection } from "../client.js";
 import type { HeaderList } from "../handshake/headers.js";
+import { headerValue, headerValues } from "../handshake/headers.js";
 import type { ResponseData } from "../handshake/negotiation.js";
 import type { RequestData } from "../handshake/request.js";
 import { causeOf } from "../rules.js";
@@ -50,7 +51,9 @@ class StreamTransport implements Transport {
       pump.writable();
     });
     this.readInto(pump);
-    pump.run();
+    if (stream.destroyed)
+      pump.lost(reset(stream)); // its `close` may have been before
+    else pump.run();
   }
 
   write(chunks: readonly Uint8Array[]): boolean {
@@ -136,7 +139,7 @@ export function http2Endpoint<Context = unknown>(options: EndpointOptions<Contex
         headers: received(headers, rawHeaders),
       };
       const respond = ({ status, headers: list, body }: ResponseData): void => {
-        if (stream.destroyed) return; // told by its `close`
+        if (stream.destroyed || stream.closed) return; // told by its `close`, or in `start`
         stream.respond({ ":status": status, ...toSend(list) });
         if (body !== undefined && !stream.writableEnded) stream.write(body); // 304 has none
       };
@@ -205,10 +208,16 @@ const greeted = new WeakMap<http2.ClientHttp2Session, Promise<void>>();
 
 /** Waits for the server's SETTINGS. RFC 8441 3: no extended CONNECT is sent before they allow it. */
 async function requireExtendedConnect(session: http2.ClientHttp2Session): Promise<void> {
-  const known = greeted.get(session) ?? greeting(session);
-  greeted.set(session, known);
+  const isAllowed = (): boolean => session.remoteSettings.enableConnectProtocol === true;
+  if (isAllowed()) return;
+  let known = greeted.get(session);
+  if (known === undefined) {
+    known = greeting(session);
+    greeted.set(session, known);
+    known.catch(() => greeted.delete(session)); // more PINGs than may be out, say: the session may be well
+  }
   await known;
-  if (session.remoteSettings.enableConnectProtocol === true) return;
+  if (isAllowed()) return;
   throw new HandshakeError(causeOf("peer", "extended-connect"), undefined);
 }
 
@@ -342,13 +351,11 @@ const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
 
 /** Fields as node:http2 takes them: in lower case, doubled ones joined (RFC 9110 5.3) but for Set-Cookie. */
 function toSend(list: HeaderList): http2.OutgoingHttpHeaders {
-  const fields: Record<string, string | string[]> = {};
-  const cookies: string[] = [];
-  for (const [name, value] of list) {
+  const fields = new Map<string, string | string[] | undefined>(); // `constructor` is a name, too
+  for (const [name] of list) {
     const lower = name.toLowerCase();
-    if (CONNECTION_SPECIFIC.has(lower)) continue;
-    if (lower === "set-cookie") cookies.push(value);
-    else fields[lower] = lower in fields ? `${String(fields[lower])}, ${value}` : value;
+    if (CONNECTION_SPECIFIC.has(lower) || fields.has(lower)) continue;
+    fields.set(lower, lower === "set-cookie" ? headerValues(list, lower) : headerValue(list, lower));
   }
-  return cookies.length === 0 ? fields : { ...fields, "set-cookie": cookies };
+  return Object.fromEntries(fields);
 }

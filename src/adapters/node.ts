@@ -47,9 +47,11 @@ class DuplexTransport implements Transport {
     duplex.on("drain", () => {
       pump.writable();
     });
-    duplex.on("data", (chunk: Uint8Array | string) => {
-      if (typeof chunk === "string") {
-        duplex.destroy(new TypeError("the stream gives strings: leave out setEncoding()"));
+    duplex.on("data", (chunk: unknown) => {
+      if (!(chunk instanceof Uint8Array)) {
+        const what =
+          typeof chunk === "string" ? "strings: leave out setEncoding()" : "something else than bytes";
+        duplex.destroy(new TypeError(`the stream gives ${what}`));
         return;
       }
       pump.receive(chunk, owned);

@@ -31,6 +31,7 @@ export interface ByteReadable {
 export interface ByteReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
   cancel(reason?: unknown): Promise<unknown>;
+  releaseLock(): void;
 }
 
 /** A `WritableStream` that takes `Uint8Array`s. What is written to it is its own: it may be transferred. */
@@ -41,14 +42,14 @@ export interface ByteWritable {
 /** What is needed of a `WritableStreamDefaultWriter`. */
 export interface ByteWriter {
   readonly desiredSize: number | null;
-  readonly ready: Promise<unknown>;
   readonly closed: Promise<unknown>;
   write(chunk: Uint8Array): Promise<unknown>;
   close(): Promise<unknown>;
   abort(reason?: unknown): Promise<unknown>;
+  releaseLock(): void;
 }
 
-/** A stream without a queue is handed this many bytes before it is waited for, so that small messages do not go one by one. */
+/** A stream without a queue, whose `desiredSize` is never above 0, is handed this many bytes before it is waited for, so that small messages do not go one by one. */
 const WRITE_AHEAD = 65536;
 
 class StreamsTransport implements Transport {
@@ -59,11 +60,24 @@ class StreamsTransport implements Transport {
   private pump: Pump | undefined;
   private reading = true;
   private resume: (() => void) | undefined;
+  private full = false;
+  private gone = false;
 
   constructor({ readable, writable }: ByteStreams, remoteAddress?: string) {
     this.remoteAddress = remoteAddress;
-    this.reader = readable.getReader();
     this.writer = writable.getWriter();
+    try {
+      this.reader = readable.getReader();
+    } catch (error) {
+      this.writer.releaseLock();
+      throw error;
+    }
+  }
+
+  /** Before `start`: the streams are the caller's again. */
+  release(): void {
+    this.reader.releaseLock();
+    this.writer.releaseLock();
   }
 
   start(pump: Pump): void {
@@ -78,11 +92,10 @@ class StreamsTransport implements Transport {
     const { length } = bytes; // whoever transfers it leaves none behind
     this.pending += length;
     this.writer.write(bytes).then(() => {
-      this.pending -= length;
+      this.written(length);
     }, this.lost);
-    if (this.pending < WRITE_AHEAD || (this.writer.desiredSize ?? 1) > 0) return true;
-    this.writer.ready.then(() => this.pump?.writable(), this.lost);
-    return false;
+    this.full = !this.takesMore;
+    return !this.full;
   }
 
   end(): void {
@@ -90,10 +103,7 @@ class StreamsTransport implements Transport {
   }
 
   destroy(): void {
-    const reason = new Error("the connection was dropped");
-    this.pending = 0;
-    this.reader.cancel(reason).then(undefined, this.lost);
-    this.writer.abort(reason).then(undefined, this.lost);
+    this.drop(new Error("the connection was dropped"));
   }
 
   read(on: boolean): void {
@@ -101,9 +111,33 @@ class StreamsTransport implements Transport {
     if (on) this.resume?.();
   }
 
+  private get takesMore(): boolean {
+    return this.pending < WRITE_AHEAD || (this.writer.desiredSize ?? 1) > 0;
+  }
+
+  // The writer's `ready` would never come where there is no queue.
+  private written(length: number): void {
+    if (this.gone) return;
+    this.pending -= length;
+    if (!this.full || !this.takesMore) return;
+    this.full = false;
+    this.pump?.writable();
+  }
+
   private readonly lost = (error: unknown): void => {
+    if (this.gone) return;
+    this.drop(error);
     this.pump?.lost(error);
   };
+
+  /** Ends both streams: where one is lost, the other would hold what is behind it for ever. */
+  private drop(reason: unknown): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.pending = 0;
+    this.reader.cancel(reason).then(undefined, this.lost);
+    this.writer.abort(reason).then(undefined, this.lost);
+  }
 
   private async pull(pump: Pump): Promise<void> {
     for (;;) {
@@ -117,16 +151,16 @@ class StreamsTransport implements Transport {
       try {
         next = await this.reader.read();
       } catch (error) {
-        pump.lost(error);
+        this.lost(error);
         return;
       }
+      if (this.gone) return;
       if (next.done) {
         pump.receiveEnd();
         return;
       }
       if (!(next.value instanceof Uint8Array)) {
-        pump.lost(new TypeError("the stream gives something else than Uint8Arrays"));
-        this.destroy();
+        this.lost(new TypeError("the stream gives something else than Uint8Arrays"));
         return;
       }
       pump.receive(next.value, false); // it may be anybody's
@@ -202,7 +236,13 @@ export function streamsEndpoint<Context = unknown>(
   return {
     peers: endpoint.peers,
     accept(streams, { remoteAddress, request, head, respond } = {}) {
-      endpoint.begin(new StreamsTransport(streams, remoteAddress), request, head, respond);
+      const transport = new StreamsTransport(streams, remoteAddress);
+      try {
+        endpoint.begin(transport, request, head, respond);
+      } catch (error) {
+        transport.release();
+        throw error;
+      }
     },
     close: async (closeOptions) => endpoint.close(closeOptions),
   };

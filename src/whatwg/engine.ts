@@ -69,6 +69,8 @@ export interface ReadableController<T> {
 
 /** A stream's controller. */
 export interface WritableController {
+  /** Aborted with the stream; not every engine has it. */
+  readonly signal?: AbortSignal | undefined;
   error(reason: unknown): void;
 }
 

@@ -233,6 +233,10 @@ export class WebSocketStream {
     const writable = new engine.WritableStream<string | ArrayBuffer | ArrayBufferView>({
       start: (controller) => {
         this.writableController = controller;
+        // `abort` waits for the write that is under way, and that for a slow peer.
+        controller.signal?.addEventListener("abort", () => {
+          this.closeFor(controller.signal?.reason);
+        });
       },
       write: async (chunk) => {
         if (!peer.send(parseMessage(chunk))) await peer.drained();

@@ -71,17 +71,19 @@ export function makeWebSocket<C extends Connect>(
   defaults: Partial<OptionsOf<C>> = {},
 ): WebSocketClass<C> {
   const WebSocketOverConnect = class extends WebSocket {
-    constructor(
-      url: string | { readonly href: string },
-      second: string | readonly string[] | WebSocketOptions<C> = [],
-    ) {
-      const isOptions = typeof second === "object" && !(Symbol.iterator in second);
-      const { protocols, ...options } = isOptions ? second : { protocols: second as readonly string[] };
+    constructor(url: string | { readonly href: string }, second: unknown = []) {
+      const { protocols, ...options } = optionsOf(second);
       super((to, own) => call(connect, to, defaults, options, own), url, protocols);
     }
   };
   Object.defineProperty(WebSocketOverConnect, "name", { value: "WebSocket" });
   return WebSocketOverConnect;
+}
+
+/** The second argument as options. What is no object is a string, by WebIDL: null is "null". */
+function optionsOf(second: unknown): Pick<WebSocketOptions<Connect>, "protocols"> {
+  if (typeof second !== "object" || second === null) return { protocols: String(second) };
+  return Symbol.iterator in second ? { protocols: second as readonly string[] } : second;
 }
 
 const CONNECTING = 0;

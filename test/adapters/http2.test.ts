@@ -159,9 +159,9 @@ describe.each([false, true])("our client and our server, TLS: %s", (secure) => {
       "b",
       [
         ["sec-websocket-protocol", "b"],
-        ["x-answer", "grüße, again"],
         ["set-cookie", "a=1"],
         ["set-cookie", "b=2"],
+        ["x-answer", "grüße, again"],
       ],
     ]);
     const server = await opened.promise;
@@ -169,6 +169,25 @@ describe.each([false, true])("our client and our server, TLS: %s", (secure) => {
     server.close(4001);
     expect(await client.closed).toMatchObject({ code: 4001, clean: true, cause: { by: "peer" } });
     expect(await server.closed).toMatchObject({ code: 4001, clean: true });
+  });
+
+  it.each(["constructor", "__proto__", "toString", "valueOf"])(
+    "a field may be called %s, in both directions",
+    async (name) => {
+      const { connect } = await both({
+        upgrade: (request) => ({ headers: [[name, `${request.header(name) ?? "none"}!`]] }),
+      });
+      const client = await connect({ headers: [[name, "v"]] });
+      expect(client.headers.filter(([key]) => key !== "date")).toEqual([[name.toLowerCase(), "v!"]]);
+      client.terminate();
+    },
+  );
+
+  it("cookies are one field: joined as cookies are (RFC 9113 8.2.3)", async () => {
+    const { connect, endpoint } = await both({});
+    const client = await connect({ headers: { cookie: ["a=1", "b=2"] } });
+    expect([...endpoint.peers][0]?.request?.header("cookie")).toBe("a=1; b=2");
+    client.terminate();
   });
 
   it("rejected, with a body", async () => {
@@ -236,6 +255,30 @@ describe("several WebSockets on one session", () => {
     other.close();
     expect(await other.closed).toMatchObject({ clean: true });
   });
+
+  it.each([true, false])(
+    "a session whose PINGs are all out; its SETTINGS came already: %s",
+    async (knows) => {
+      const { url, port } = await serving({});
+      const proxy = await http2Proxy(port);
+      const session = http2.connect(`http://127.0.0.1:${proxy.port}`, { maxOutstandingPings: 1 });
+      session.on("error", () => undefined);
+      onTestFinished(() => {
+        session.destroy();
+      });
+      await once(session, "connect");
+      const settings = once(session, "remoteSettings");
+      if (knows) await settings;
+      else proxy.hold();
+      const pong = new Promise((resolve) => session.ping(resolve));
+      if (knows) (await connect(url, { session })).terminate();
+      else await expect(connect(url, { session })).rejects.toBeInstanceOf(HandshakeError);
+      if (!knows) proxy.letGo();
+      expect(await pong).toBe(null);
+      await settings;
+      (await connect(url, { session })).terminate();
+    },
+  );
 
   it("a session that goes takes all of them along", async () => {
     const { url, port, endpoint } = await serving({});
@@ -472,6 +515,34 @@ describe("our server and a raw client", () => {
     expect(await second.response).toMatchObject({ ":status": 200 });
     expect(endpoint.peers.size).toBe(1);
     second.stream.destroy();
+  });
+
+  it.each<[string, (raw: RawStream) => void]>([
+    ["reset", ({ stream }) => void stream.destroy()],
+    ["reset with an error", ({ stream }) => void stream.destroy(new Error("mine"))],
+    ["gone with its session", ({ stream }) => stream.session?.destroy()],
+  ])("a stream that is %s before it is handed in leaves nothing", async (_, act) => {
+    const opened: Peer[] = [];
+    const endpoint = http2Endpoint({ open: (peer) => void opened.push(peer) });
+    const server = http2.createServer(SETTINGS);
+    const [arrived, handed] = [deferred(), deferred()];
+    server.on("stream", (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+      arrived.resolve();
+      stream.on("error", () => undefined);
+      stream.on("close", () => {
+        setImmediate(() => {
+          endpoint.handleStream(stream, headers);
+          handed.resolve();
+        });
+      });
+    });
+    const raw = new RawStream(await sessionTo(await running(server)));
+    await arrived.promise;
+    act(raw);
+    await handed.promise;
+    await wait(1);
+    expect([endpoint.peers.size, ...opened.map(({ state }) => state)]).toEqual([0]);
+    await endpoint.close({ timeout: 3_600_000 });
   });
 
   it("close(): 1001 to everyone, 503 to who comes then, and the session stays", async () => {

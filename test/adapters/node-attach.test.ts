@@ -189,6 +189,18 @@ describe("attach()", () => {
     expect(await server.closed).toMatchObject({ code: 1006, cause: { rule: /no-close|transport-lost/ } });
   });
 
+  it.each([{ a: 1 }, 7, [], new ArrayBuffer(3), new DataView(new ArrayBuffer(3)), true])(
+    "a stream of objects that gives %o fails, and the error says why",
+    async (chunk) => {
+      const duplex = new Duplex({ objectMode: true, read: () => undefined, write: () => undefined });
+      const peer = attach(duplex, open("server"));
+      duplex.push(chunk);
+      const { code, cause } = await peer.closed;
+      expect([code, cause.by, duplex.destroyed]).toEqual([1006, "transport", true]);
+      expect(String(cause.error)).toContain("something else than bytes");
+    },
+  );
+
   it("a stream that gives strings fails, and the error says why", async () => {
     const [left, right] = duplexPair();
     right.on("error", () => undefined);

@@ -1,6 +1,7 @@
 // Connections over pairs of WHATWG streams.
 
 import * as net from "node:net";
+import type { QueuingStrategy, UnderlyingSink, UnderlyingSource } from "node:stream/web";
 import { ReadableStream, TransformStream, WritableStream } from "node:stream/web";
 import { MessageChannel } from "node:worker_threads";
 
@@ -200,6 +201,36 @@ describe("what is written", () => {
     peer.terminate();
   });
 
+  it.each<[string, QueuingStrategy<Uint8Array>]>([
+    ["no queue", { highWaterMark: 0 }],
+    ["no queue, counted in bytes", { highWaterMark: 0, size }],
+    ["a queue of one chunk", { highWaterMark: 1 }],
+    ["a queue of bytes", { highWaterMark: 100_000, size }],
+  ])("all leaves a stream with %s, and `send` and `drained` tell when there is room", async (_, strategy) => {
+    const taken: Uint8Array[] = [];
+    const writable = new WritableStream<Uint8Array>(
+      {
+        async write(chunk) {
+          await new Promise((resolve) => setImmediate(resolve));
+          taken.push(chunk);
+        },
+      },
+      strategy,
+    );
+    const peer = attach({ readable: new ReadableStream(), writable }, open("server"));
+    let waits = 0;
+    for (let index = 0; index < 30; index++) {
+      if (peer.send(body(20_000 + index))) continue;
+      waits++;
+      expect(await peer.drained()).toBe(true);
+    }
+    expect(waits).toBeGreaterThan(0);
+    await eventually(() => peer.bufferedAmount === 0);
+    const lengths = parseFrames(concat(taken)).map(({ payload }) => payload.length);
+    expect(lengths).toEqual(Array.from({ length: 30 }, (_, index) => 20_000 + index));
+    peer.terminate();
+  });
+
   it("a stream that is dropped is aborted, and what reads it cancelled", async () => {
     const { peer, into, aborted } = held();
     peer.terminate();
@@ -286,16 +317,63 @@ it("a writable that breaks loses the connection, and its error is told", async (
   });
 });
 
-it("streams that are locked: attach() and accept() throw", () => {
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-  readable.getReader();
-  expect(() => attach({ readable, writable }, open("server"))).toThrow(TypeError);
-  const endpoint = streamsEndpoint({});
-  expect(() => {
-    endpoint.accept({ readable, writable });
-  }).toThrow(TypeError);
-  expect(endpoint.peers.size).toBe(0);
+describe("where one of the two streams is lost, the other is given up", () => {
+  const mine = new Error("mine");
+
+  it.each<[string, UnderlyingSource<Uint8Array>, UnderlyingSink<Uint8Array>]>([
+    ["the readable, at once", { pull: () => Promise.reject(mine) }, {}],
+    ["the readable, later", { start: (on) => void setImmediate(() => on.error(mine)) }, {}],
+    ["the writable, later", {}, { start: (on) => void setImmediate(() => on.error(mine)) }],
+    ["a write", {}, { write: () => Promise.reject(mine) }],
+    ["a write that throws", {}, { write: throwing }],
+  ])("%s", async (_, source, sink) => {
+    const [cancelled, aborted] = [deferred<unknown>(), deferred<unknown>()];
+    const readable = new ReadableStream<Uint8Array>({ cancel: cancelled.resolve, ...source });
+    const writable = new WritableStream<Uint8Array>({ abort: aborted.resolve, ...sink });
+    const peer = attach({ readable, writable }, open("server"));
+    peer.send("x");
+    expect(await peer.closed).toMatchObject({ code: 1006, cause: { by: "transport", error: mine } });
+    const isReadable = "start" in source || "pull" in source;
+    expect(await (isReadable ? aborted : cancelled).promise).toBe(mine);
+    expect(peer.bufferedAmount).toBe(0);
+  });
+
+  it("strings: both", async () => {
+    const [cancelled, aborted] = [deferred<unknown>(), deferred<unknown>()];
+    const readable = new ReadableStream({
+      start(controller) {
+        controller.enqueue("text");
+      },
+      cancel: cancelled.resolve,
+    });
+    const peer = attach(
+      { readable, writable: new WritableStream({ abort: aborted.resolve }) },
+      open("server"),
+    );
+    await Promise.all([cancelled.promise, aborted.promise]);
+    expect((await peer.closed).code).toBe(1006);
+  });
+
+  function throwing(): never {
+    throw mine;
+  }
 });
+
+it.each(["readable", "writable"])(
+  "a %s that is locked: attach() and accept() throw, and lock nothing",
+  (which) => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    if (which === "readable") readable.getReader();
+    else writable.getWriter();
+    expect(() => attach({ readable, writable }, open("server"))).toThrow(TypeError);
+    const endpoint = streamsEndpoint({});
+    expect(() => {
+      endpoint.accept({ readable, writable });
+    }).toThrow(TypeError);
+    expect(endpoint.peers.size).toBe(0);
+    expect([readable.locked, writable.locked]).toEqual([which === "readable", which === "writable"]);
+  },
+);
 
 /** Both ends of an opening handshake over pipes. */
 function meet<Context>(options: EndpointOptions<Context>) {
@@ -446,6 +524,7 @@ describe("streamsEndpoint() and connect()", () => {
     expect(() => {
       streamsEndpoint({}).accept({ readable, writable }, { request });
     }).toThrow(UsageError); // there is no `respond`
+    expect([readable.locked, writable.locked]).toEqual([false, false]);
   });
 });
 

@@ -14,7 +14,7 @@ import type { EndpointOptions, Peer } from "../../src/adapters/node.js";
 import type { ByteStreams } from "../../src/adapters/streams.js";
 import { connect as connectOverStreams, streamsEndpoint } from "../../src/adapters/streams.js";
 import type { ErrorEventLike, WebSocket } from "../../src/whatwg/index.js";
-import { makeWebSocket, makeWebSocketStream } from "../../src/whatwg/index.js";
+import { makeWebSocket, makeWebSocketStream, WebSocketError } from "../../src/whatwg/index.js";
 import { deferred, ECHO, eventually, listen, SERVE, UPGRADE_TLS, wait } from "../support/entries.js";
 import { noLooseEnds } from "../support/loose-ends.js";
 
@@ -84,6 +84,31 @@ describe("makeWebSocket()", () => {
       [1005, "", true],
       [4000, "", true],
     ]);
+  });
+
+  it.each<[unknown, string | undefined]>([
+    [undefined, undefined],
+    [[], undefined],
+    [{}, undefined],
+    [null, "null"],
+    [5, "5"],
+    [true, "true"],
+    [new Set(["a", 1, null]), "a, 1, null"],
+    [{ protocols: [null] }, "null"],
+  ])("subprotocols, by WebIDL: %o", async (second, offered) => {
+    const seen = deferred<string | undefined>();
+    const { url } = await SERVE.start({
+      upgrade(request) {
+        seen.resolve(request.header("sec-websocket-protocol"));
+        return { subprotocol: request.subprotocols[0] };
+      },
+    });
+    const socket = new OverNode(url, second as string);
+    await opened(socket);
+    expect(await seen.promise).toBe(offered);
+    const end = closed(socket);
+    socket.close();
+    await end;
   });
 
   it("TLS", async () => {
@@ -259,6 +284,32 @@ describe("makeWebSocketStream()", () => {
     else await expect(reading).rejects.toMatchObject({ name: "WebSocketError", closeCode: 1006 });
     expect(texts).toEqual(["0", "1", "2", "3", "4"]);
     await (outcome === "resolves" ? stream.closed : expect(stream.closed).rejects.toThrow());
+  });
+
+  it("abort() closes while a write waits for a peer that does not read", async () => {
+    const opens = deferred<Peer>();
+    const { url } = await SERVE.start({ open: opens.resolve });
+    const stream = new StreamOverNode(url, { timeouts: { closing: 20, linger: 20 } });
+    const writer = (await stream.opened).writable.getWriter();
+    const writes = Array.from({ length: 400 }, () => writer.write(new Uint8Array(100_000)));
+    const outcomes = Promise.allSettled([...writes, writer.closed]);
+    let written = 0;
+    for (const write of writes) {
+      write.then(
+        () => written++,
+        () => undefined,
+      );
+    }
+    const peer = await opens.promise;
+    for (let before = -1; before < written;) {
+      before = written;
+      await wait(50); // until nothing moves any more
+    }
+    expect(written).toBeLessThan(writes.length);
+    await writer.abort(new WebSocketError("enough", { closeCode: 3000, reason: "enough" }));
+    await expect(stream.closed).rejects.toMatchObject({ closeCode: 1006 }); // the peer's Close did not come in time
+    expect((await outcomes).at(-1)).toMatchObject({ status: "rejected" });
+    peer.terminate();
   });
 
   it("why it could not be opened is the error's cause", async () => {

@@ -7,6 +7,7 @@ import * as http from "node:http";
 import { WebSocket, WebSocketServer } from "ws";
 
 import { HandshakeError } from "../../src/adapters/dial.js";
+import { webPlatform } from "../../src/adapters/engine.js";
 import type { EndpointOptions } from "../../src/adapters/endpoint.js";
 import type { Message, Peer } from "../../src/adapters/peer.js";
 import { UsageError } from "../../src/errors.js";
@@ -461,6 +462,191 @@ const HANDSHAKE: readonly Case[] = [
       equal(Buffer.from((await raw.frame()).payload).toString(), "at once");
     },
   },
+];
+
+const GIVEN_UP: readonly Case[] = [
+  {
+    name: "aborted while the transport connects: no socket stays open",
+    async run(t) {
+      const sockets = new Set<RawSocket>();
+      const ended = new Set<RawSocket>();
+      const url = await t.rawServer((raw) => {
+        sockets.add(raw);
+        void raw.over().then(() => ended.add(raw));
+        raw.stream.end(); // a client that is there ends, too
+      });
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(
+          Array.from({ length: 15 }, async (_, i) => {
+            const controller = new AbortController();
+            const { signal } = controller;
+            const made = rejection(t.connect(url, { signal }));
+            await wait(i % 3 === 0 ? 0 : 1);
+            controller.abort();
+            await made;
+          }),
+        );
+      }
+      await eventually(() => ended.size === sockets.size);
+    },
+  },
+];
+
+/** Texts that every way of coding UTF-8 takes part in, and that fit exactly. */
+const TEXTS: readonly string[] = [
+  "a",
+  "\u00e9",
+  "\u044f",
+  "\u4e2d",
+  "\u{1f600}",
+  "a\u044f\u4e2d\u{1f600}",
+].flatMap((unit) => [1, 63, 64, 65, 500, 1000, 5000, 40_000].map((times) => unit.repeat(times)));
+
+const CODING: readonly Case[] = [
+  {
+    name: "UTF-8 by the Web's globals: whole texts, into targets without a byte to spare",
+    run() {
+      const { utf8 } = webPlatform;
+      ok(utf8 !== undefined);
+      for (const text of TEXTS) {
+        const target: Uint8Array = new Uint8Array(utf8.byteLength(text));
+        equal(utf8.encodeInto(text, target, 0), target.length);
+        ok(Buffer.from(text).equals(target));
+        equal(utf8.decode(target, 0, target.length) === text, true);
+      }
+      return Promise.resolve();
+    },
+  },
+];
+
+/** Bytes that nothing repeats in, as digits: DEFLATE halves them, and a message that was sent before leaves hardly any. */
+const DIGITS = Buffer.from(pattern(1000)).toString("hex");
+
+/** What is sent both ways: what repeats itself, alike messages, what cannot be compressed, what is too small, and nothing. */
+const COMPRESSIBLE: readonly (Uint8Array | string)[] = [
+  textOf(200 * KIB),
+  ...Array.from({ length: 20 }, () => DIGITS),
+  "",
+  "small",
+  "",
+  bytes(DIGITS),
+  new Uint8Array(MIB),
+];
+const INCOMPRESSIBLE: readonly Uint8Array[] = [pattern(100_000), pattern(200_000, 1)];
+
+/** Messages whole, as they were sent. */
+async function gather(peer: Peer, count: number): Promise<(Uint8Array | string)[]> {
+  const whole: (Uint8Array | string)[] = [];
+  let pieces: Uint8Array[] = [];
+  for await (const { type, payload, final } of peer) {
+    pieces.push(payload);
+    if (!final) continue;
+    const joined = Buffer.concat(pieces);
+    pieces = [];
+    whole.push(type === "text" ? joined.toString() : new Uint8Array(joined));
+    if (whole.length === count) break;
+  }
+  return whole;
+}
+
+/** Whether two lists of messages are alike, without a picture of a megabyte. */
+function alike(got: readonly (Uint8Array | string)[], sent: readonly (Uint8Array | string)[]): void {
+  equal(got.length, sent.length);
+  for (const [i, message] of sent.entries()) {
+    equal(typeof got[i], typeof message);
+    ok(Buffer.from(got[i] ?? "").equals(Buffer.from(message)), `message ${i} is another`);
+  }
+}
+
+/** That what went through a socket was compressed, and with what was sent before where that was agreed on. */
+function wereCompressed(size: number, takeover: boolean): void {
+  const rough = 20 * KIB; // the text, the megabyte, heads of frames and HTTP
+  ok(size < 21 * 1000 * 1.3 + rough, `${size} bytes`);
+  equal(size < 12 * 1000, takeover, `${size} bytes, context takeover: ${takeover}`);
+}
+
+const TAKEOVER = [true, false] as const;
+const takeoverOf = (takeover: boolean): object => ({
+  serverNoContextTakeover: !takeover,
+  clientNoContextTakeover: !takeover,
+});
+
+const DEFLATE: readonly Case[] = [
+  ...TAKEOVER.flatMap((takeover) =>
+    [false, true].map((streaming): Case => ({
+      name: `permessage-deflate, our peers, context takeover: ${takeover}, streaming: ${streaming}`,
+      async run(t) {
+        const arrived = deferred<Peer>();
+        const options = { extensions: [t.adapter.permessageDeflate(takeoverOf(takeover))], streaming };
+        const server = await t.serve({ ...options, open: arrived.resolve });
+        const relay = await t.relay(server.port);
+        const client = await t.connect(relay.url, options);
+        const there = await arrived.promise;
+        deepEqual(
+          [client.extensions, there.extensions].map((list) => list.map(({ name }) => name)),
+          [["permessage-deflate"], ["permessage-deflate"]],
+        );
+        const { bytes: moved } = relay;
+        for (const [from, to, way] of [
+          [client, there, "toServer"],
+          [there, client, "toClient"],
+        ] as const) {
+          const before = moved[way];
+          const received = gather(to, COMPRESSIBLE.length);
+          for (const message of COMPRESSIBLE) if (!from.send(message)) await from.drained();
+          alike(await received, COMPRESSIBLE);
+          wereCompressed(moved[way] - before, takeover);
+          const rest = gather(to, INCOMPRESSIBLE.length + 1);
+          for (const message of INCOMPRESSIBLE) if (!from.send(message)) await from.drained();
+          const writer = from.startMessage("text", { compress: true });
+          for (let at = 0; at < DIGITS.length; at += 100) writer.write(DIGITS.slice(at, at + 100));
+          writer.end();
+          alike(await rest, [...INCOMPRESSIBLE, DIGITS]);
+        }
+        client.close();
+        deepEqual([(await client.closed).clean, (await there.closed).clean], [true, true]);
+      },
+    })),
+  ),
+  ...TAKEOVER.map((takeover): Case => ({
+    name: `permessage-deflate, a client from npm on our server, context takeover: ${takeover}`,
+    async run(t) {
+      const extensions = [t.adapter.permessageDeflate(takeoverOf(takeover))];
+      const server = await t.serve({ ...ECHO, extensions });
+      const relay = await t.relay(server.port);
+      const perMessageDeflate = { ...takeoverOf(takeover), threshold: 0 };
+      const client = wsClient(t, relay.url, { perMessageDeflate });
+      await once(client, "open");
+      const got: (Uint8Array | string)[] = [];
+      client.on("message", (data: Buffer, isBinary) => {
+        got.push(isBinary ? new Uint8Array(data) : data.toString());
+      });
+      for (const message of COMPRESSIBLE) client.send(message);
+      await eventually(() => got.length === COMPRESSIBLE.length);
+      alike(got, COMPRESSIBLE);
+      wereCompressed(relay.bytes.toServer, takeover);
+      wereCompressed(relay.bytes.toClient, takeover);
+      client.close(4000);
+      equal((await once(client, "close"))[0], 4000);
+    },
+  })),
+  ...TAKEOVER.map((takeover): Case => ({
+    name: `permessage-deflate, our client on a server from npm, context takeover: ${takeover}`,
+    async run(t) {
+      const perMessageDeflate = { ...takeoverOf(takeover), threshold: 0 };
+      const { port } = new URL(await wsServer(t, { perMessageDeflate }));
+      const relay = await t.relay(Number(port));
+      const extensions = [t.adapter.permessageDeflate(takeoverOf(takeover))];
+      const peer = await t.connect(relay.url, { extensions });
+      const received = gather(peer, COMPRESSIBLE.length);
+      for (const message of COMPRESSIBLE) if (!peer.send(message)) await peer.drained();
+      alike(await received, COMPRESSIBLE);
+      wereCompressed(relay.bytes.toServer, takeover);
+      wereCompressed(relay.bytes.toClient, takeover);
+      peer.close(4000);
+      equal((await peer.closed).clean, true);
+    },
+  })),
 ];
 
 const TLS: readonly Case[] = [
@@ -976,6 +1162,9 @@ export const CASES: readonly Case[] = [
   ...BACKPRESSURE,
   ...STREAMING,
   ...HANDSHAKE,
+  ...GIVEN_UP,
+  ...CODING,
+  ...DEFLATE,
   ...TLS,
   ...CLOSING,
   ...LOSSES,

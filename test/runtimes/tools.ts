@@ -10,6 +10,8 @@ import * as tls from "node:tls";
 import type { Server, Serving } from "../../src/adapters/endpoint.js";
 import type { Message, Peer } from "../../src/adapters/peer.js";
 import type { SocketConnecting } from "../../src/adapters/system.js";
+import type { DeflateOptions } from "../../src/deflate/extension.js";
+import type { Extension } from "../../src/handshake/extensions.js";
 import { upgradeRequest, upgradeResponse } from "../support/http.js";
 import type { WrittenMessage } from "../support/http.js";
 import { RawPeer } from "../support/raw-stream.js";
@@ -17,6 +19,7 @@ import { bytes } from "../support/wire.js";
 
 /** An adapter, as far as all of them are alike. */
 export interface Adapter {
+  permessageDeflate(options?: DeflateOptions): Extension;
   serve<Context = unknown>(
     options: Serving<Context> & {
       readonly tls?: { readonly key: string; readonly cert: string } | undefined;
@@ -36,6 +39,12 @@ export interface TestTls {
   readonly key: string;
   readonly cert: string;
   readonly ca: string;
+}
+
+/** A way to a server, and how many bytes went along. */
+export interface Relay {
+  readonly url: string;
+  readonly bytes: { toServer: number; toClient: number };
 }
 
 /** A server that listens, and how a client comes there. */
@@ -105,6 +114,26 @@ export class Tools {
       peer.terminate();
     });
     return peer;
+  }
+
+  /** A port that leads to `port`. */
+  async relay(port: number): Promise<Relay> {
+    const bytes = { toServer: 0, toClient: 0 };
+    const server = net.createServer((near) => {
+      const far = net.connect(port, "127.0.0.1");
+      near.on("data", ({ length }) => (bytes.toServer += length));
+      far.on("data", ({ length }) => (bytes.toClient += length));
+      near.pipe(far).pipe(near);
+      const drop = (): void => {
+        near.destroy();
+        far.destroy();
+      };
+      for (const socket of [near, far]) socket.on("error", drop).on("close", drop);
+      this.atEnd(drop);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.atEnd(() => server.close());
+    return { url: `ws://127.0.0.1:${(server.address() as net.AddressInfo).port}/`, bytes };
   }
 
   /** A path for a unix socket, gone after the case. */
