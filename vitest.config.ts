@@ -9,7 +9,7 @@ export default defineConfig({
       reporter: ["text"],
       thresholds: { branches: 100 },
       include: ["src/**"],
-      exclude: ["src/adapters/**", "src/testing/**"],
+      exclude: ["src/adapters/**", "src/testing/**", "src/whatwg/**"],
     },
   },
 });
