@@ -68,10 +68,20 @@ function compress(payload, window) {
   return compressed.subarray(0, compressed.length - TAIL.length);
 }
 
+/** The window comes as a stored block: not every runtime takes a dictionary here. */
 function decompress(compressed, window) {
-  const options = { finishFlush: constants.Z_SYNC_FLUSH, windowBits: 15 };
-  if (window.length > 0) options.dictionary = window;
-  return inflateRawSync(concat([compressed, TAIL]), options);
+  const size = Uint8Array.of(
+    0,
+    window.length & 0xff,
+    window.length >> 8,
+    ~window.length & 0xff,
+    ~window.length >> 8,
+  );
+  const inflated = inflateRawSync(concat([size, window, compressed, TAIL]), {
+    finishFlush: constants.Z_SYNC_FLUSH,
+    windowBits: 15,
+  });
+  return inflated.subarray(window.length);
 }
 
 const NOTHING = new Uint8Array(0);
