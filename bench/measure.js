@@ -158,23 +158,8 @@ async function measureIdle({ peer: name, deflate }) {
   if (peer.createIdle === undefined) return { status: "absent", version: peer.version };
   if (deflate !== undefined) return measureIdleDeflate(peer, deflate);
   const message = makeFrame(BINARY, makePayload("binary", 16, 1), { key: 0x12345678 });
-  for (let i = 0; i < 100; i++) peer.createIdle(message);
-  const idle = new Array(IDLE).fill(undefined);
-  const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
-  await settle();
-  collect();
-  const before = process.memoryUsage();
-  for (let i = 0; i < IDLE; i++) idle[i] = peer.createIdle(message);
-  await settle();
-  collect();
-  const after = process.memoryUsage();
-  if (idle.includes(undefined)) throw new Error("a connection is missing");
-  const grown = (key) => Math.max(0, after[key] - before[key]) / IDLE;
-  return {
-    status: "ok",
-    version: peer.version,
-    sample: { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") },
-  };
+  const sample = await kept(IDLE, 100, () => peer.createIdle(message));
+  return { status: "ok", version: peer.version, sample };
 }
 
 /** The same after one compressed message of 2 KiB each way. zlib's memory is in no heap: `rss` tells it. */
@@ -183,23 +168,25 @@ async function measureIdleDeflate(peer, { takeover }) {
   const [asked, answered] = [1, 2].map((seed) => Buffer.from(makeJson(2048, seed)));
   const message = makeCompressedFrame(asked, { masked: true });
   const deflate = { takeover, reply: answered };
-  for (let i = 0; i < 20; i++) await peer.createIdle(message, deflate);
-  const idle = [];
+  const sample = await kept(IDLE_DEFLATE, 20, () => peer.createIdle(message, deflate));
+  return { status: "ok", version: peer.version, sample };
+}
+
+/** What each of `count` connections keeps, after `warmUp` others. */
+async function kept(count, warmUp, create) {
+  for (let i = 0; i < warmUp; i++) await create();
+  const idle = new Array(count).fill(undefined);
   const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
   await settle();
   collect();
   const before = process.memoryUsage();
-  for (let i = 0; i < IDLE_DEFLATE; i++) idle.push(await peer.createIdle(message, deflate));
+  for (let i = 0; i < count; i++) idle[i] = await create();
   await settle();
   collect();
   const after = process.memoryUsage();
   if (idle.includes(undefined)) throw new Error("a connection is missing");
-  const grown = (key) => Math.max(0, after[key] - before[key]) / IDLE_DEFLATE;
-  return {
-    status: "ok",
-    version: peer.version,
-    sample: { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") },
-  };
+  const grown = (key) => Math.max(0, after[key] - before[key]) / count;
+  return { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") };
 }
 
 const HOW = { memory: measureIdle, growth: measureGrowth };

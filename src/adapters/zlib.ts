@@ -59,6 +59,16 @@ interface Dialect {
   initArgs(windowBits: number, level: number, counts: Uint32Array, written: () => void): unknown[];
 }
 
+const nodeArgs: Dialect["initArgs"] = (windowBits, level, counts, written) => [
+  windowBits,
+  level,
+  MEM_LEVEL,
+  STRATEGY,
+  counts,
+  written,
+  undefined,
+];
+
 const DIALECTS: readonly Dialect[] = [
   // Node until 24, Bun
   {
@@ -66,15 +76,7 @@ const DIALECTS: readonly Dialect[] = [
     write: "number bytes number number bytes number number",
     countsAtWrite: false,
     collected: true,
-    initArgs: (windowBits, level, counts, written) => [
-      windowBits,
-      level,
-      MEM_LEVEL,
-      STRATEGY,
-      counts,
-      written,
-      undefined,
-    ],
+    initArgs: nodeArgs,
   },
   // Node 26: whether bytes after the end are an error
   {
@@ -82,16 +84,7 @@ const DIALECTS: readonly Dialect[] = [
     write: "number bytes number number bytes number number",
     countsAtWrite: false,
     collected: true,
-    initArgs: (windowBits, level, counts, written) => [
-      windowBits,
-      level,
-      MEM_LEVEL,
-      STRATEGY,
-      counts,
-      written,
-      undefined,
-      false,
-    ],
+    initArgs: (...args) => [...nodeArgs(...args), false],
   },
   // Deno
   {

@@ -61,7 +61,7 @@ export class BytesAssembly {
       this.begin();
       return size === tail.length ? tail : viewOf(tail, 0, size);
     }
-    const whole = allocate(size);
+    const whole = handedOver.cut(size);
     this.takeInto(whole);
     return whole;
   }
@@ -113,44 +113,39 @@ const LARGEST_TAIL = 65536;
 /** For what is known to be shorter than this, room is made at once. */
 const AHEAD = 2048;
 
-// Allocating a buffer takes longer than filling one of a few KiB, so small ones are cut out of larger ones: what is being gathered
-// out of one kind, which nobody else ever sees, and what is handed over out of another.
-
 /** Small enough that what is held for long pins little. */
 const SLAB_SIZE = 8192;
-let tails: Uint8Array = NO_BYTES;
-let tailsUsed = 0;
-let slab: Uint8Array = NO_BYTES;
-let slabUsed = 0;
+
+/** Allocating a buffer takes longer than filling one of a few KiB, so small ones are cut out of larger ones. */
+class Slab {
+  private bytes: Uint8Array = NO_BYTES;
+  private used = 0;
+
+  cut(size: number): Uint8Array {
+    if (size <= SMALLEST || size > AHEAD) return new Uint8Array(size);
+    if (size > this.bytes.length - this.used) {
+      this.bytes = new Uint8Array(SLAB_SIZE);
+      this.used = 0;
+    }
+    const start = this.used;
+    this.used = (start + size + 7) & ~7; // aligned, for kernels that work on words
+    return viewOf(this.bytes, start, start + size);
+  }
+}
+
+/** What is being gathered is in one that nobody else ever sees, what is handed over in another. */
+const tails = /* @__PURE__ */ new Slab();
+const handedOver = /* @__PURE__ */ new Slab();
 
 /** A tail for `count` bytes, and as many again as were `copied` before, if there will be so many as are `left`. */
 function roomFor(count: number, copied: number, left: number): Uint8Array {
   const wanted = Math.max(count, Math.min(copied * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : SMALLEST);
-  const size = Math.min(wanted, left);
-  if (size <= SMALLEST || size > AHEAD) return new Uint8Array(size);
-  if (size > tails.length - tailsUsed) {
-    tails = new Uint8Array(SLAB_SIZE);
-    tailsUsed = 0;
-  }
-  tailsUsed += size;
-  return viewOf(tails, tailsUsed - size, tailsUsed);
-}
-
-/** Room for `size` bytes that are handed over. */
-function allocate(size: number): Uint8Array {
-  if (size <= SMALLEST || size > AHEAD) return new Uint8Array(size);
-  if (size > slab.length - slabUsed) {
-    slab = new Uint8Array(SLAB_SIZE);
-    slabUsed = 0;
-  }
-  const start = slabUsed;
-  slabUsed = (start + size + 7) & ~7; // aligned, for kernels that work on words
-  return viewOf(slab, start, start + size);
+  return tails.cut(Math.min(wanted, left));
 }
 
 /** A copy of `bytes[start, end)`. */
 export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = allocate(end - start);
+  const copy = handedOver.cut(end - start);
   copy.set(viewOf(bytes, start, end));
   return copy;
 }
