@@ -206,10 +206,13 @@ export class Connection {
 
   /** The next event; undefined: bytes are needed, or an answer to a request. Whatever the peer sent, it does not throw. */
   nextEvent(): ConnectionEvent | undefined {
-    if (this.waiting !== undefined) return this.nextOf(this.waiting);
+    const { reader, waiting } = this;
+    if (waiting !== undefined) return this.nextOf(waiting);
+    const message = reader?.next();
+    if (message !== undefined) return message;
     this.clockIsOld = true;
     if (this.phase.input === "frames") {
-      const event = this.nextFrameEvent();
+      const event = this.nextFrameEvent(reader);
       if (event !== undefined) return event;
       if (this.phase === PHASES.open && !this.input.ended && this.keepalive?.dead !== true) return undefined;
     }
@@ -550,15 +553,15 @@ export class Connection {
     return !halfClose && platform.clock === undefined && this.output.size === 0;
   }
 
-  private nextFrameEvent(): ConnectionEvent | undefined {
-    const { input } = this;
-    let { reader } = this;
+  /** Goes on where `reader` gave no message, or where there is none. */
+  private nextFrameEvent(reader: MessageReader | undefined): ConnectionEvent | undefined {
     if (reader === undefined) {
+      const { input } = this;
       if (input.position === input.end && !input.advance()) return undefined; // a quiet connection pins no chunk
       reader = this.reader = this.takeReader();
+      const message = reader.next();
+      if (message !== undefined) return message;
     }
-    const message = reader.next();
-    if (message !== undefined) return message;
     if (reader.atControl) return this.readControl(reader.frames);
     if (reader.fault !== undefined) return this.fail(reader.fault, reader.faultOffset);
     if (reader.atRest) {

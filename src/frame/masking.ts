@@ -1,27 +1,27 @@
+import { bufferOf } from "../bytes/view.js";
 import type { Mask, MaskInto } from "../platform.js";
 
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
 
+const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
 /** Below this many bytes a loop over bytes is the fastest. */
-const WORDS_FROM = 32;
+/* v8 ignore next -- the few big-endian hosts go without words */
+const WORDS_FROM = LITTLE_ENDIAN ? 12 : Infinity;
 /** Below this many bytes a loop is faster than `set`. */
 const SET_FROM = 32;
 /** From this many bytes on, a view of words is made where there is none yet: it is cheaper than the loop over bytes. */
-const VIEW_FROM = 128;
-/** From this many bytes on, a view of exactly the words to mask pays: engines leave out more checks. */
-const OWN_VIEW_FROM = 1024;
+const VIEW_FROM = 64;
 /** Of larger arrays no view is kept. */
 const KEEP_UP_TO = 131072;
-
-const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 // A view costs more than masking a small frame, and a chunk has many of them. So the last array that was masked in is kept,
 // with a view of its words once it was met twice: one for all connections.
 const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
 let recent: Uint8Array | undefined;
 let recentWords: Int32Array = NO_WORDS;
-/** Where in `recent` its words begin. */
-let recentBase = 0;
+/** How many bytes those words have before the array's first. */
+let recentLead = 0;
 
 /** The key for what follows after `count` bytes were masked with `key`. */
 export function rotateKey(key: number, count: number): number {
@@ -31,29 +31,37 @@ export function rotateKey(key: number, count: number): number {
 
 /** The portable masking kernel: XORs `bytes[start, end)` in place with `key`. */
 export function mask(bytes: Uint8Array, start: number, end: number, key: number): void {
-  const length = end - start;
-  if (length < WORDS_FROM) {
+  if (end - start < WORDS_FROM) {
     maskBytes(bytes, start, end, key);
-  } else if (length >= OWN_VIEW_FROM || (length >= VIEW_FROM && bytes.length > KEEP_UP_TO)) {
-    const base = start + (-(bytes.byteOffset + start) & 3);
-    const count = (end - base) >> 2;
-    maskAround(new Int32Array(bytes.buffer, bytes.byteOffset + base, count), base, bytes, start, end, key);
-  } else if (bytes === recent || length >= VIEW_FROM) {
-    // A buffer may be resized, which a view of words does not follow.
-    if (bytes !== recent || end - recentBase > recentWords.length * 4 + 3) {
-      recent = bytes;
-      recentBase = -bytes.byteOffset & 3;
-      const count = (bytes.length - recentBase) >> 2;
-      recentWords = new Int32Array(bytes.buffer, bytes.byteOffset + recentBase, count);
-    }
-    maskAround(recentWords, recentBase, bytes, start, end, key);
+  } else if (bytes === recent && end + recentLead <= recentWords.length * 4) {
+    maskWords(recentWords, start + recentLead, end + recentLead, key);
   } else {
-    if (bytes.length <= KEEP_UP_TO) {
-      recent = bytes;
-      recentWords = NO_WORDS;
-    }
-    maskBytes(bytes, start, end, key);
+    maskAnew(bytes, start, end, key);
   }
+}
+
+/** `mask` where there is no view yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
+function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): void {
+  const length = end - start;
+  const lead = bytes.byteOffset & 3;
+  const words = bytes === recent || length >= VIEW_FROM ? wordsOf(bytes, lead) : NO_WORDS;
+  const wordsEnd = words.length * 4 - lead;
+  if (bytes.length <= KEEP_UP_TO) {
+    recent = bytes;
+    recentWords = words;
+    recentLead = lead;
+  }
+  const seam = wordsEnd - start < WORDS_FROM ? start : Math.min(wordsEnd, end);
+  if (seam > start) maskWords(words, start + lead, seam + lead, key);
+  maskBytes(bytes, seam, end, rotateKey(key, seam - start));
+}
+
+/** A view of the words that have `bytes` in them, which begin `lead` bytes before it; not of one that the buffer's end cuts. */
+function wordsOf(bytes: Uint8Array, lead: number): Int32Array {
+  const buffer = bufferOf(bytes);
+  const start = bytes.byteOffset - lead;
+  const most = (buffer.byteLength - start) >>> 2;
+  return new Int32Array(buffer, start, Math.min((lead + bytes.length + 3) >>> 2, most));
 }
 
 /** The portable kernel from one array into another: writes `source`, masked with `key`, into `target` from `offset`. */
@@ -84,46 +92,31 @@ export function maskIntoOf(kernels: {
   };
 }
 
-/** Masks over `words`, which begin at `bytes[base]`, and what they do not cover byte by byte. */
-function maskAround(
-  words: Int32Array,
-  base: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  key: number,
-): void {
-  const aligned = start + ((base - start) & 3);
-  const last = (end - base) >> 2;
-  maskEdge(bytes, start, aligned, key);
-  key = rotateKey(key, aligned - start);
-  maskWords(words, (aligned - base) >> 2, last, key);
-  maskEdge(bytes, base + last * 4, end, key);
-}
-
-/** Up to three bytes before or behind the words. */
-function maskEdge(bytes: Uint8Array, start: number, end: number, key: number): void {
-  for (let i = start; i < end; i++) {
-    (bytes[i] as number) ^= key;
-    key >>>= 8;
-  }
-}
-
+/**
+ * Masks what is twelve bytes or more: `start` and `end` count the words' bytes. The other bytes of the first and the last word are
+ * written as they are.
+ */
 function maskWords(words: Int32Array, start: number, end: number, key: number): void {
-  /* v8 ignore next -- the tests' hosts are little-endian */
-  const word = LITTLE_ENDIAN ? key : swapBytes(key);
-  let i = start;
-  for (const unrolled = end - ((end - start) & 7); i < unrolled; i += 8) {
-    (words[i] as number) ^= word;
-    (words[i + 1] as number) ^= word;
-    (words[i + 2] as number) ^= word;
-    (words[i + 3] as number) ^= word;
-    (words[i + 4] as number) ^= word;
-    (words[i + 5] as number) ^= word;
-    (words[i + 6] as number) ^= word;
-    (words[i + 7] as number) ^= word;
+  const before = (start & 3) * 8;
+  const behind = (end & 3) * 8;
+  const last = end >>> 2;
+  let i = start >>> 2;
+  if (before !== 0) {
+    key = (key << before) | (key >>> (32 - before));
+    (words[i++] as number) ^= key & (-1 << before);
   }
-  for (; i < end; i++) (words[i] as number) ^= word;
+  for (const unrolled = last - 7; i < unrolled; i += 8) {
+    (words[i] as number) ^= key;
+    (words[i + 1] as number) ^= key;
+    (words[i + 2] as number) ^= key;
+    (words[i + 3] as number) ^= key;
+    (words[i + 4] as number) ^= key;
+    (words[i + 5] as number) ^= key;
+    (words[i + 6] as number) ^= key;
+    (words[i + 7] as number) ^= key;
+  }
+  for (; i < last; i++) (words[i] as number) ^= key;
+  if (behind !== 0) (words[i] as number) ^= key & ~(-1 << behind);
 }
 
 function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): void {
@@ -141,9 +134,4 @@ function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): 
   if (i < end) (bytes[i++] as number) ^= k0;
   if (i < end) (bytes[i++] as number) ^= k1;
   if (i < end) (bytes[i] as number) ^= k2;
-}
-
-/* v8 ignore next -- for the few big-endian hosts */
-function swapBytes(word: number): number {
-  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }

@@ -153,30 +153,38 @@ export class FrameReader {
 
   /** Reads on. True: the fields tell of a piece. False: bytes are needed, or there is a `fault`. */
   next(): boolean {
+    return this.nextWhole() !== NONE || this.nextOfAnyKind();
+  }
+
+  /**
+   * Reads on where what comes is a message in one short frame that lies in the chunk, as most do: the fields tell of it, and it
+   * returns its opcode. Else it returns NONE and has done nothing.
+   */
+  nextWhole(): typeof TEXT | typeof BINARY | typeof NONE {
     const { input, shortHeaderSize } = this;
     const { bytes, position, end } = input;
-    // Most messages are one short frame in the middle of a chunk.
-    if (end - position >= shortHeaderSize && this.missing === 0 && this.headerSize === 0) {
-      const firstByte = bytes[position] as number;
-      const length = (bytes[position + 1] as number) ^ this.maskBit; // over 125 with the wrong mask bit, too
-      const start = position + shortHeaderSize;
-      if (
-        length <= this.maxShortLength &&
-        length <= end - start &&
-        FIRST_BYTES[this.table | firstByte] === WHOLE_MESSAGE
-      ) {
-        this.firstByte = firstByte;
-        this.first = true;
-        this.length = length;
-        this.bytes = bytes;
-        this.start = start;
-        this.end = input.position = start + length;
-        this.key = 0;
-        if (shortHeaderSize > 2) this.applyMask(bytes, start, start + length, readKey(bytes, position + 2));
-        return true;
-      }
+    if (end - position < shortHeaderSize || this.missing !== 0 || this.headerSize !== 0) return NONE;
+    const firstByte = bytes[position] as number;
+    const length = (bytes[position + 1] as number) ^ this.maskBit; // over 125 with the wrong mask bit, too
+    const start = position + shortHeaderSize;
+    if (
+      length > this.maxShortLength ||
+      length > end - start ||
+      FIRST_BYTES[this.table | firstByte] !== WHOLE_MESSAGE
+    ) {
+      return NONE;
     }
-    return this.nextOfAnyKind();
+    this.firstByte = firstByte;
+    this.first = true;
+    this.length = length;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = input.position = start + length;
+    if (shortHeaderSize > 2) {
+      this.key = readKey(bytes, position + 2);
+      if (!this.leavesMasked) this.unmask();
+    }
+    return firstByte === (FIN | TEXT) ? TEXT : BINARY;
   }
 
   /** Unmasks the piece where it lies, if it is masked still. */
@@ -347,6 +355,9 @@ export class FrameReader {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+/** No opcode: what `nextWhole` returns for all that is not so simple. */
+export const NONE = -1;
 
 function readKey(bytes: Uint8Array, at: number): number {
   return (

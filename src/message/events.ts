@@ -1,5 +1,6 @@
 import { portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
+import type { Mask } from "../platform.js";
 
 /** A text message, or with `streaming` a piece of one. */
 export class TextEvent {
@@ -49,23 +50,35 @@ export class BinaryEvent {
   private readonly bytes: Uint8Array;
   private readonly start: number;
   private readonly end: number;
+  /** The masking key that the bytes are still masked with; 0: they are not. */
+  private key: number;
+  private readonly mask: Mask | undefined;
   private view: Uint8Array | undefined;
 
-  /** The payload is `bytes[start, end)`. */
-  constructor(bytes: Uint8Array, start: number, end: number, final: boolean) {
+  /** The payload is `bytes[start, end)`, masked with `key` where that is not 0, which `mask` is to take off. */
+  constructor(bytes: Uint8Array, start: number, end: number, final: boolean, key = 0, mask?: Mask) {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
     this.final = final;
+    this.key = key;
+    this.mask = mask;
     this.view = undefined;
   }
 
   /**
-   * The bytes; they stay as they are. The view is made when it is asked for. Other payloads may be in the same buffer: copy the
-   * bytes (`slice()`) where its `buffer` is to be transferred.
+   * The bytes; they stay as they are. They are unmasked and the view is made when it is asked for. Other payloads may be in the same
+   * buffer: copy the bytes (`slice()`) where its `buffer` is to be transferred.
    */
   get payload(): Uint8Array {
-    this.view ??= this.end === this.start ? NO_BYTES : viewOf(this.bytes, this.start, this.end);
+    return this.view ?? this.look();
+  }
+
+  private look(): Uint8Array {
+    const { bytes, start, end, key } = this;
+    if (key !== 0) this.mask?.(bytes, start, end, key);
+    this.key = 0;
+    this.view = end === start ? NO_BYTES : viewOf(bytes, start, end);
     return this.view;
   }
 

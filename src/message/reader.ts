@@ -6,8 +6,8 @@ import { BinaryEvent, TextEvent } from "./events.js";
 import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
 import { FrameReader } from "../frame/reader.js";
-import { maskIntoOf } from "../frame/masking.js";
-import type { MaskInto, Utf8 } from "../platform.js";
+import { mask, maskIntoOf } from "../frame/masking.js";
+import type { Mask, MaskInto, Utf8 } from "../platform.js";
 import type { RuleName } from "../rules.js";
 import { TextAssembly } from "./assembly.js";
 
@@ -39,6 +39,7 @@ export class MessageReader {
   private readonly streaming: boolean;
   private readonly decodes: boolean;
   private readonly utf8: Utf8;
+  private readonly applyMask: Mask;
   private readonly applyMaskInto: MaskInto;
   /** The opcode of the message that is not over. */
   private opcode = BINARY;
@@ -57,6 +58,7 @@ export class MessageReader {
     this.streaming = streaming;
     this.decodes = options.text === "string";
     this.utf8 = options.utf8 ?? portableUtf8;
+    this.applyMask = options.mask ?? mask;
     this.applyMaskInto = maskIntoOf(options);
   }
 
@@ -67,6 +69,16 @@ export class MessageReader {
 
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
   next(): TextEvent | BinaryEvent | undefined {
+    if (this.pulling || this.fault !== undefined) return this.nextOfAnyKind();
+    const { frames } = this;
+    const opcode = frames.nextWhole();
+    if (opcode === BINARY) return this.wholeBinary();
+    if (opcode === TEXT) return this.wholeText();
+    return this.nextOfAnyKind();
+  }
+
+  /** `next` for all that is not so simple. */
+  private nextOfAnyKind(): TextEvent | BinaryEvent | undefined {
     const { frames } = this;
     this.atControl = false;
     if (this.fault !== undefined) return undefined;
@@ -84,11 +96,7 @@ export class MessageReader {
       if (frames.first && opcode !== CONTINUATION) {
         this.coded = frames.rsv1;
         // Most messages are one frame that lies in one chunk.
-        if (final && !this.coded) {
-          frames.unmask();
-          if (opcode === BINARY) return new BinaryEvent(frames.bytes, frames.start, frames.end, true);
-          return this.wholeText();
-        }
+        if (final && !this.coded) return opcode === BINARY ? this.wholeBinary() : this.wholeText();
         this.opcode = opcode;
         this.pulled = 0;
       }
@@ -99,7 +107,14 @@ export class MessageReader {
     return undefined;
   }
 
+  /** It may stay masked until somebody looks at it. */
+  private wholeBinary(): BinaryEvent {
+    const { bytes, start, end, key } = this.frames;
+    return new BinaryEvent(bytes, start, end, true, key, this.applyMask);
+  }
+
   private wholeText(): TextEvent | undefined {
+    this.frames.unmask();
     const { bytes, start, end } = this.frames;
     if (this.decodes) {
       const text = this.utf8.decode(bytes, start, end);
@@ -226,6 +241,7 @@ export class MessageReader {
   }
 
   private fail(rule: RuleName, offset: number | undefined): void {
+    this.atControl = false;
     this.fault = rule;
     this.faultOffset = offset;
   }
