@@ -593,6 +593,7 @@ export class Connection {
       maxMessageSize: limits.message,
       mask: platform.mask,
       maskInto: platform.maskInto,
+      allocate: platform.allocate,
       utf8: platform.utf8,
       streaming,
       text,

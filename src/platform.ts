@@ -21,6 +21,8 @@ export interface Platform {
   readonly deflate?: DeflateCodec | undefined;
   /** As `mask`, into another array: faster than to copy first, and mask then. */
   readonly maskInto?: MaskInto;
+  /** Memory, where there is some here that need not be cleared before it is used. */
+  readonly allocate?: Allocate;
 }
 
 /** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */
@@ -43,3 +45,6 @@ export type Mask = (bytes: Uint8Array, start: number, end: number, key: number) 
 
 /** Writes `source`, masked, into `target` from `offset`; the arrays do not overlap. The key is as in `Mask`. */
 export type MaskInto = (source: Uint8Array, target: Uint8Array, offset: number, key: number) => void;
+
+/** Returns `size` new bytes of any content: all of them are written before anybody sees them. */
+export type Allocate = (size: number) => Uint8Array;

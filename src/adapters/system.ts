@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 import type { Platform } from "../platform.js";
 import type { Connecting } from "./dial.js";
 import { webPlatform } from "./engine.js";
@@ -10,6 +12,7 @@ import { zlibCodec } from "./zlib.js";
 export const systemPlatform: Platform = {
   ...webPlatform,
   utf8: nodeUtf8,
+  allocate: (size) => Buffer.allocUnsafeSlow(size),
   get deflate() {
     return zlibCodec(); // found out when it is first needed
   },

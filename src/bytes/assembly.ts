@@ -1,9 +1,9 @@
-import type { MaskInto } from "../platform.js";
-import { viewOf } from "./view.js";
+import type { Allocate, MaskInto } from "../platform.js";
+import { bufferOf, viewOf } from "./view.js";
 
 /**
- * Gathers pieces of bytes, in memory that grows with what has arrived, never with what is announced. Large pieces stay where
- * they are until all is there, small ones are copied, so that a few bytes never pin a whole chunk.
+ * Gathers pieces of bytes, in memory that grows with what has arrived, never with what is announced. Pieces that make up much of
+ * their buffer stay where they are until all is there, the others are copied, so that a few bytes never pin a whole chunk.
  */
 export class BytesAssembly {
   /** How many bytes are gathered. */
@@ -16,10 +16,12 @@ export class BytesAssembly {
   /** How many bytes were copied, of all that are gathered. */
   private copied = 0;
   private readonly maskInto: MaskInto | undefined;
+  private readonly allocate: Allocate | undefined;
 
   /** With `maskInto` pieces may come masked. */
-  constructor(maskInto?: MaskInto) {
+  constructor(maskInto?: MaskInto, allocate?: Allocate) {
     this.maskInto = maskInto;
+    this.allocate = allocate;
   }
 
   /**
@@ -28,56 +30,42 @@ export class BytesAssembly {
    */
   append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
-    if (count >= HOLD_FROM && count * 2 >= bytes.buffer.byteLength) {
+    if (count >= HOLD_FROM && count * PINNED >= bufferOf(bytes).byteLength) {
       this.closeTail();
-      (this.parts ??= []).push({ bytes: count === bytes.length ? bytes : viewOf(bytes, start, end), key });
-      this.size += count;
-      return;
-    }
-    if (count > this.tail.length - this.tailEnd) {
-      this.closeTail();
-      this.tail = roomFor(count, this.copied, total - this.size);
-      this.tailStart = this.tailEnd = 0;
-    }
-    if (count < COPY_BY_HAND) {
-      const { tail } = this;
-      for (let from = start, to = this.tailEnd; from < end; from++, to++) {
-        tail[to] = (bytes[from] as number) ^ key;
-        key = (key >>> 8) | (key << 24);
-      }
+      (this.parts ??= []).push({ bytes, start, end, key });
     } else {
-      this.copy({ bytes: viewOf(bytes, start, end), key }, this.tail, this.tailEnd);
+      if (count > this.tail.length - this.tailEnd) {
+        this.closeTail();
+        this.tail = roomFor(count, this.copied, total - this.size);
+        this.tailStart = this.tailEnd = 0;
+      }
+      this.copy(bytes, start, end, key, this.tail, this.tailEnd);
+      this.tailEnd += count;
+      this.copied += count;
     }
-    this.tailEnd += count;
-    this.copied += count;
     this.size += count;
   }
 
-  /** Hands over what was gathered, in one piece, and begins anew. */
-  take(): Uint8Array {
-    const { size, parts, tail } = this;
-    // What others share stays here: who gets it may transfer it.
-    if (parts === undefined && tail.length === tail.buffer.byteLength) {
-      this.begin();
-      return size === tail.length ? tail : viewOf(tail, 0, size);
-    }
-    const whole = handedOver.cut(size);
+  /** Hands over what was gathered, and `bytes[start, end)` behind it, in one piece, and begins anew. */
+  take(bytes: Uint8Array = NO_BYTES, start = 0, end = 0, key = 0): Uint8Array {
+    const { size } = this;
+    const whole = room(size + end - start, this.allocate);
     this.takeInto(whole);
+    this.copy(bytes, start, end, key, whole, size);
     return whole;
   }
 
   /** Copies what was gathered to the begin of `target`, which has room for it, and begins anew. */
   takeInto(target: Uint8Array): void {
-    this.closeTail();
     let at = 0;
-    for (const part of this.parts ?? []) {
-      this.copy(part, target, at);
-      at += part.bytes.length;
+    if (this.parts !== undefined) {
+      for (const { bytes, start, end, key } of this.parts) {
+        this.copy(bytes, start, end, key, target, at);
+        at += end - start;
+      }
     }
-    this.begin();
-  }
-
-  private begin(): void {
+    this.copy(this.tail, this.tailStart, this.tailEnd, 0, target, at);
+    giveBack(this.tail);
     this.parts = undefined;
     this.tail = NO_BYTES;
     this.size = this.tailStart = this.tailEnd = this.copied = 0;
@@ -85,67 +73,107 @@ export class BytesAssembly {
 
   /** What is copied later goes behind it, in the same tail. */
   private closeTail(): void {
-    if (this.tailEnd === this.tailStart) return;
-    (this.parts ??= []).push({ bytes: viewOf(this.tail, this.tailStart, this.tailEnd), key: 0 });
-    this.tailStart = this.tailEnd;
+    const { tail, tailStart, tailEnd } = this;
+    if (tailEnd === tailStart) return;
+    (this.parts ??= []).push({ bytes: tail, start: tailStart, end: tailEnd, key: 0 });
+    this.tailStart = tailEnd;
   }
 
-  private copy({ bytes, key }: Part, target: Uint8Array, at: number): void {
-    if (key === 0 || this.maskInto === undefined) target.set(bytes, at);
-    else this.maskInto(bytes, target, at, key);
+  private copy(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    key: number,
+    target: Uint8Array,
+    at: number,
+  ): void {
+    if (end - start < COPY_BY_HAND) {
+      for (; start < end; start++, at++) {
+        target[at] = (bytes[start] as number) ^ key;
+        key = (key >>> 8) | (key << 24);
+      }
+      return;
+    }
+    const piece = end - start === bytes.length ? bytes : viewOf(bytes, start, end);
+    if (key === 0 || this.maskInto === undefined) target.set(piece, at);
+    else this.maskInto(piece, target, at, key);
   }
 }
 
-/** A piece, and what it is masked with. */
+/** A piece, `bytes[start, end)`, and what it is masked with. */
 interface Part {
   readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
   readonly key: number;
 }
 
 const NO_BYTES = new Uint8Array(0);
-/** From this many bytes on a piece that makes up half of its buffer or more is not copied before all is there. */
-const HOLD_FROM = 512;
+/** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
+const HOLD_FROM = 256;
+const PINNED = 4;
 /** Below this many bytes a loop is cheaper than `set` with a view. */
 const COPY_BY_HAND = 32;
+
+// Allocating a buffer takes longer than filling one of a few KiB.
+
 /** Engines keep arrays up to this many bytes in their own heap, which is much cheaper. */
 const SMALLEST = 64;
 const LARGEST_TAIL = 65536;
 /** For what is known to be shorter than this, room is made at once. */
 const AHEAD = 2048;
 
-/** Small enough that what is held for long pins little. */
-const SLAB_SIZE = 8192;
-
-/** Allocating a buffer takes longer than filling one of a few KiB, so small ones are cut out of larger ones. */
-class Slab {
-  private bytes: Uint8Array = NO_BYTES;
-  private used = 0;
-
-  cut(size: number): Uint8Array {
-    if (size <= SMALLEST || size > AHEAD) return new Uint8Array(size);
-    if (size > this.bytes.length - this.used) {
-      this.bytes = new Uint8Array(SLAB_SIZE);
-      this.used = 0;
-    }
-    const start = this.used;
-    this.used = (start + size + 7) & ~7; // aligned, for kernels that work on words
-    return viewOf(this.bytes, start, start + size);
-  }
-}
-
-/** What is being gathered is in one that nobody else ever sees, what is handed over in another. */
-const tails = /* @__PURE__ */ new Slab();
-const handedOver = /* @__PURE__ */ new Slab();
+/**
+ * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else ever sees, and that
+ * can be used again.
+ */
+const spares: (Uint8Array | undefined)[] = [];
+const sizeClass = (size: number): number => 32 - Math.clz32(size - 1);
 
 /** A tail for `count` bytes, and as many again as were `copied` before, if there will be so many as are `left`. */
 function roomFor(count: number, copied: number, left: number): Uint8Array {
-  const wanted = Math.max(count, Math.min(copied * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : SMALLEST);
-  return tails.cut(Math.min(wanted, left));
+  const ahead = Math.max(Math.min(copied * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : SMALLEST);
+  const wanted = Math.max(count, Math.min(ahead, left));
+  if (wanted <= SMALLEST) return new Uint8Array(SMALLEST);
+  const index = sizeClass(wanted);
+  const spare = spares[index];
+  spares[index] = undefined;
+  return spare ?? new Uint8Array(2 ** index);
+}
+
+function giveBack(tail: Uint8Array): void {
+  if (tail.length > SMALLEST && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
+}
+
+/** What is handed over and is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. */
+const CUT_UP_TO = 16384;
+/** As large as the chunks of which messages are views that lie in them whole. */
+const SLAB_SIZE = 65536;
+let slab: Uint8Array = NO_BYTES;
+let slabBuffer: ArrayBufferLike = NO_BYTES.buffer;
+let slabUsed = 0;
+
+/** Room for `size` bytes that are to be handed over. */
+function room(size: number, allocate: Allocate | undefined): Uint8Array {
+  if (size <= SMALLEST) return new Uint8Array(size);
+  if (size > CUT_UP_TO) return allocated(size, allocate);
+  if (size > slab.length - slabUsed) {
+    slab = allocated(SLAB_SIZE, allocate);
+    slabBuffer = slab.buffer;
+    slabUsed = 0;
+  }
+  const start = slabUsed;
+  slabUsed = (start + size + 7) & ~7; // aligned, for kernels that work on words
+  return new Uint8Array(slabBuffer, slab.byteOffset + start, size);
+}
+
+function allocated(size: number, allocate: Allocate | undefined): Uint8Array {
+  return allocate === undefined ? new Uint8Array(size) : viewOf(allocate(size), 0, size);
 }
 
 /** A copy of `bytes[start, end)`. */
-export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = handedOver.cut(end - start);
+export function copyOf(bytes: Uint8Array, start: number, end: number, allocate?: Allocate): Uint8Array {
+  const copy = room(end - start, allocate);
   copy.set(viewOf(bytes, start, end));
   return copy;
 }

@@ -66,6 +66,13 @@ export class BinaryEvent {
     this.view = undefined;
   }
 
+  /** Of a payload that is a plain array of its own. */
+  static of(payload: Uint8Array, final: boolean): BinaryEvent {
+    const event = new BinaryEvent(payload, 0, payload.length, final);
+    event.view = payload;
+    return event;
+  }
+
   /**
    * The bytes; they stay as they are. They are unmasked and the view is made when it is asked for. Other payloads may be in the same
    * buffer: copy the bytes (`slice()`) where its `buffer` is to be transferred.

@@ -7,7 +7,7 @@ import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
 import { FrameReader } from "../frame/reader.js";
 import { mask, maskIntoOf } from "../frame/masking.js";
-import type { Mask, MaskInto, Utf8 } from "../platform.js";
+import type { Allocate, Mask, MaskInto, Utf8 } from "../platform.js";
 import type { RuleName } from "../rules.js";
 import { TextAssembly } from "./assembly.js";
 
@@ -18,6 +18,7 @@ export interface MessageReaderOptions extends FrameReaderOptions {
   readonly text: "string" | "bytes";
   readonly utf8: Utf8 | undefined;
   readonly maskInto: MaskInto | undefined;
+  readonly allocate: Allocate | undefined;
 }
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
@@ -41,6 +42,7 @@ export class MessageReader {
   private readonly utf8: Utf8;
   private readonly applyMask: Mask;
   private readonly applyMaskInto: MaskInto;
+  private readonly allocate: Allocate | undefined;
   /** The opcode of the message that is not over. */
   private opcode = BINARY;
   /** Whether it is coded, and, if so, whether there is more to be pulled, and how many bytes were. */
@@ -60,6 +62,7 @@ export class MessageReader {
     this.utf8 = options.utf8 ?? portableUtf8;
     this.applyMask = options.mask ?? mask;
     this.applyMaskInto = maskIntoOf(options);
+    this.allocate = options.allocate;
   }
 
   /** Whether it stands between two messages, with nothing read of the next. */
@@ -161,12 +164,13 @@ export class MessageReader {
   private decoded(size: number, final: boolean): TextEvent | BinaryEvent | undefined {
     const whole = final && this.pulled === 0;
     this.pulled += size;
-    if (whole && this.opcode === BINARY) return new BinaryEvent(copyOf(pulledBytes, 0, size), 0, size, true);
+    if (whole && this.opcode === BINARY)
+      return BinaryEvent.of(copyOf(pulledBytes, 0, size, this.allocate), true);
     if (whole && this.decodes) {
       const text = this.utf8.decode(pulledBytes, 0, size);
       if (text !== undefined) return new TextEvent(text, undefined, true);
     }
-    return this.piece(copyOf(pulledBytes, 0, size), 0, size, final);
+    return this.piece(copyOf(pulledBytes, 0, size, this.allocate), 0, size, final);
   }
 
   private framePiece(final: boolean): TextEvent | BinaryEvent | undefined {
@@ -195,18 +199,11 @@ export class MessageReader {
     final: boolean,
   ): BinaryEvent | undefined {
     if (this.streaming) return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
-    const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto));
-    assembly.append(
-      bytes,
-      start,
-      end,
-      this.total(assembly.size, end - start),
-      this.coded ? 0 : this.frames.key,
-    );
-    if (!final) return undefined;
-    this.bytes = undefined;
-    const payload = assembly.take();
-    return new BinaryEvent(payload, 0, payload.length, true);
+    const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
+    const key = this.coded ? 0 : this.frames.key;
+    if (final) return BinaryEvent.of(assembly.take(bytes, start, end, key), true);
+    assembly.append(bytes, start, end, this.total(assembly.size, end - start), key);
+    return undefined;
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
