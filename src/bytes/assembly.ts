@@ -1,5 +1,5 @@
 import type { Allocate, MaskInto } from "../platform.js";
-import { bufferOf, viewOf } from "./view.js";
+import { knownOf, viewOf } from "./view.js";
 
 /**
  * Gathers pieces of bytes, in memory that grows with what has arrived, never with what is announced. Pieces that make up much of
@@ -30,7 +30,7 @@ export class BytesAssembly {
    */
   append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
-    if (count >= HOLD_FROM && count * PINNED >= bufferOf(bytes).byteLength) {
+    if (count >= HOLD_FROM && count * PINNED >= knownOf(bytes).buffer.byteLength) {
       this.closeTail();
       (this.parts ??= []).push({ bytes, start, end, key });
     } else {
@@ -46,18 +46,17 @@ export class BytesAssembly {
     this.size += count;
   }
 
-  /** Hands over what was gathered, and `bytes[start, end)` behind it, in one piece, and begins anew. */
-  take(bytes: Uint8Array = NO_BYTES, start = 0, end = 0, key = 0): Uint8Array {
+  /** Hands over what was gathered, in one piece, and begins anew. */
+  take(): Uint8Array {
     const { size } = this;
-    const whole = room(size + end - start, this.allocate);
-    this.takeInto(whole);
-    this.copy(bytes, start, end, key, whole, size);
-    return whole;
+    const start = handedOver.reserve(size, this.allocate);
+    const { target } = handedOver;
+    this.takeInto(target, start);
+    return viewOf(target, start, start + size);
   }
 
-  /** Copies what was gathered to the begin of `target`, which has room for it, and begins anew. */
-  takeInto(target: Uint8Array): void {
-    let at = 0;
+  /** Copies what was gathered into `target`, which has room for it from `at` on, and begins anew; returns the offset after it. */
+  takeInto(target: Uint8Array, at: number): number {
     if (this.parts !== undefined) {
       for (const { bytes, start, end, key } of this.parts) {
         this.copy(bytes, start, end, key, target, at);
@@ -65,10 +64,12 @@ export class BytesAssembly {
       }
     }
     this.copy(this.tail, this.tailStart, this.tailEnd, 0, target, at);
+    at += this.tailEnd - this.tailStart;
     giveBack(this.tail);
     this.parts = undefined;
     this.tail = NO_BYTES;
     this.size = this.tailStart = this.tailEnd = this.copied = 0;
+    return at;
   }
 
   /** What is copied later goes behind it, in the same tail. */
@@ -79,14 +80,8 @@ export class BytesAssembly {
     this.tailStart = tailEnd;
   }
 
-  private copy(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    key: number,
-    target: Uint8Array,
-    at: number,
-  ): void {
+  /** Copies `bytes[start, end)` into `target` from `at`, unmasked. */
+  copy(bytes: Uint8Array, start: number, end: number, key: number, target: Uint8Array, at: number): void {
     if (end - start < COPY_BY_HAND) {
       for (; start < end; start++, at++) {
         target[at] = (bytes[start] as number) ^ key;
@@ -145,35 +140,41 @@ function giveBack(tail: Uint8Array): void {
   if (tail.length > SMALLEST && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
 }
 
-/** What is handed over and is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. */
+/** What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. */
 const CUT_UP_TO = 16384;
 /** As large as the chunks of which messages are views that lie in them whole. */
 const SLAB_SIZE = 65536;
-let slab: Uint8Array = NO_BYTES;
-let slabBuffer: ArrayBufferLike = NO_BYTES.buffer;
-let slabUsed = 0;
 
-/** Room for `size` bytes that are to be handed over. */
-function room(size: number, allocate: Allocate | undefined): Uint8Array {
-  if (size <= SMALLEST) return new Uint8Array(size);
-  if (size > CUT_UP_TO) return allocated(size, allocate);
-  if (size > slab.length - slabUsed) {
-    slab = allocated(SLAB_SIZE, allocate);
-    slabBuffer = slab.buffer;
-    slabUsed = 0;
+/** Room for what is handed over. */
+class HandedOver {
+  /** Where to write after `reserve`. */
+  target: Uint8Array = NO_BYTES;
+  private slab: Uint8Array = NO_BYTES;
+  private used = 0;
+
+  /** Makes room for `size` bytes in `target`; returns the offset to write from. */
+  reserve(size: number, allocate: Allocate | undefined): number {
+    if (size <= SMALLEST || size > CUT_UP_TO) {
+      this.target = size <= SMALLEST || allocate === undefined ? new Uint8Array(size) : allocate(size);
+      return 0;
+    }
+    if (size > this.slab.length - this.used) {
+      this.slab = allocate === undefined ? new Uint8Array(SLAB_SIZE) : allocate(SLAB_SIZE);
+      this.used = 0;
+    }
+    const start = this.used;
+    this.used = (start + size + 7) & ~7; // aligned, for kernels that work on words
+    this.target = this.slab;
+    return start;
   }
-  const start = slabUsed;
-  slabUsed = (start + size + 7) & ~7; // aligned, for kernels that work on words
-  return new Uint8Array(slabBuffer, slab.byteOffset + start, size);
 }
 
-function allocated(size: number, allocate: Allocate | undefined): Uint8Array {
-  return allocate === undefined ? new Uint8Array(size) : viewOf(allocate(size), 0, size);
-}
+export const handedOver: HandedOver = /* @__PURE__ */ new HandedOver();
 
 /** A copy of `bytes[start, end)`. */
 export function copyOf(bytes: Uint8Array, start: number, end: number, allocate?: Allocate): Uint8Array {
-  const copy = room(end - start, allocate);
-  copy.set(viewOf(bytes, start, end));
-  return copy;
+  const at = handedOver.reserve(end - start, allocate);
+  const { target } = handedOver;
+  target.set(viewOf(bytes, start, end), at);
+  return viewOf(target, at, at + end - start);
 }

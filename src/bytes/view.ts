@@ -1,14 +1,43 @@
-// Asking an array for its buffer takes longer than making a view of it, and a chunk has many views: the last answer is kept.
-let recent: Uint8Array = /* @__PURE__ */ new Uint8Array(0);
-let recentBuffer: ArrayBufferLike = recent.buffer;
+/**
+ * What is known of an array. A chunk holds many messages, and each of them asks for the same: asking a `Buffer` for its buffer takes
+ * longer than making a view of it, and a view of words longer than masking a small frame.
+ */
+export class Known {
+  bytes: Uint8Array = NO_BYTES;
+  buffer: ArrayBufferLike = NO_BYTES.buffer;
+  /** The words of the buffer that have the array in them, where somebody made a view of these. */
+  words: Int32Array = NO_WORDS;
+  /** How many bytes those have before the array's first; -1: nobody asked for words yet. */
+  lead = -1;
+}
 
-/** `bytes.buffer`, fast where it is asked for again and again. */
-export function bufferOf(bytes: Uint8Array): ArrayBufferLike {
-  if (bytes !== recent) {
-    recent = bytes;
-    recentBuffer = bytes.buffer;
+const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
+const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
+
+// Of the last two arrays, as one is read while another is written. They serve all connections.
+let latest: Known = /* @__PURE__ */ new Known();
+let other: Known = /* @__PURE__ */ new Known();
+
+/** Of larger buffers nothing is kept: it would keep them, too. */
+const KEEP_UP_TO = 2_097_152;
+
+/** What is known of `bytes`: much, where it was asked for before. */
+export function knownOf(bytes: Uint8Array): Known {
+  return bytes === latest.bytes ? latest : look(bytes);
+}
+
+function look(bytes: Uint8Array): Known {
+  if (bytes !== other.bytes) {
+    const known = new Known();
+    known.bytes = bytes;
+    known.buffer = bytes.buffer;
+    if (known.buffer.byteLength > KEEP_UP_TO) return known;
+    other = known;
   }
-  return recentBuffer;
+  const known = other;
+  other = latest;
+  latest = known;
+  return known;
 }
 
 /**
@@ -16,5 +45,5 @@ export function bufferOf(bytes: Uint8Array): ArrayBufferLike {
  * the same on every runtime.
  */
 export function viewOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  return new Uint8Array(bufferOf(bytes), bytes.byteOffset + start, end - start);
+  return new Uint8Array(knownOf(bytes).buffer, bytes.byteOffset + start, end - start);
 }

@@ -1,4 +1,4 @@
-import { bufferOf } from "../bytes/view.js";
+import { knownOf } from "../bytes/view.js";
 import type { Mask, MaskInto } from "../platform.js";
 
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
@@ -10,18 +10,8 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 const WORDS_FROM = LITTLE_ENDIAN ? 12 : Infinity;
 /** Below this many bytes a loop is faster than `set`. */
 const SET_FROM = 32;
-/** From this many bytes on, a view of words is made where there is none yet: it is cheaper than the loop over bytes. */
+/** From this many bytes on, a view of words is made even for an array that is not known yet: it is cheaper than the loop over bytes. */
 const VIEW_FROM = 64;
-/** Of larger arrays no view is kept. */
-const KEEP_UP_TO = 131072;
-
-// A view costs more than masking a small frame, and a chunk has many of them. So the last array that was masked in is kept,
-// with a view of its words once it was met twice: one for all connections.
-const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
-let recent: Uint8Array | undefined;
-let recentWords: Int32Array = NO_WORDS;
-/** How many bytes those words have before the array's first. */
-let recentLead = 0;
 
 /** The key for what follows after `count` bytes were masked with `key`. */
 export function rotateKey(key: number, count: number): number {
@@ -33,35 +23,28 @@ export function rotateKey(key: number, count: number): number {
 export function mask(bytes: Uint8Array, start: number, end: number, key: number): void {
   if (end - start < WORDS_FROM) {
     maskBytes(bytes, start, end, key);
-  } else if (bytes === recent && end + recentLead <= recentWords.length * 4) {
-    maskWords(recentWords, start + recentLead, end + recentLead, key);
-  } else {
-    maskAnew(bytes, start, end, key);
+    return;
   }
+  const { words, lead } = knownOf(bytes);
+  if (end + lead <= words.length * 4) maskWords(words, start + lead, end + lead, key);
+  else maskAnew(bytes, start, end, key);
 }
 
-/** `mask` where there is no view yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
+/** `mask` where there is no view of words yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
 function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): void {
-  const length = end - start;
+  const known = knownOf(bytes);
   const lead = bytes.byteOffset & 3;
-  const words = bytes === recent || length >= VIEW_FROM ? wordsOf(bytes, lead) : NO_WORDS;
-  const wordsEnd = words.length * 4 - lead;
-  if (bytes.length <= KEEP_UP_TO) {
-    recent = bytes;
-    recentWords = words;
-    recentLead = lead;
+  if (known.lead === lead || end - start >= VIEW_FROM) {
+    const from = bytes.byteOffset - lead;
+    const most = (known.buffer.byteLength - from) >>> 2;
+    known.words = new Int32Array(known.buffer, from, Math.min((lead + bytes.length + 3) >>> 2, most));
   }
+  known.lead = lead;
+  const { words } = known;
+  const wordsEnd = words.length * 4 - lead;
   const seam = wordsEnd - start < WORDS_FROM ? start : Math.min(wordsEnd, end);
   if (seam > start) maskWords(words, start + lead, seam + lead, key);
   maskBytes(bytes, seam, end, rotateKey(key, seam - start));
-}
-
-/** A view of the words that have `bytes` in them, which begin `lead` bytes before it; not of one that the buffer's end cuts. */
-function wordsOf(bytes: Uint8Array, lead: number): Int32Array {
-  const buffer = bufferOf(bytes);
-  const start = bytes.byteOffset - lead;
-  const most = (buffer.byteLength - start) >>> 2;
-  return new Int32Array(buffer, start, Math.min((lead + bytes.length + 3) >>> 2, most));
 }
 
 /** The portable kernel from one array into another: writes `source`, masked with `key`, into `target` from `offset`. */

@@ -116,6 +116,11 @@ export class FrameReader {
     return this.firstByte >= FIN;
   }
 
+  /** Whether the frame is a whole message: not one of its fragments (RFC 6455 5.4). */
+  get isWhole(): boolean {
+    return this.fin && this.opcode !== CONTINUATION;
+  }
+
   /** Whether the frame has the first reserved bit (RFC 7692 6). */
   get rsv1(): boolean {
     return (this.firstByte & RSV1) !== 0;

@@ -44,7 +44,7 @@ export class TextAssembly {
       const bytes = this.takeBytes();
       return this.utf8.decode(bytes, 0, bytes.length) as string; // it was checked
     }
-    held.takeInto(gathered);
+    held.takeInto(gathered, 0);
     const seam = this.seam(gathered, size);
     held.append(gathered, seam, size, Infinity); // a few bytes, which are copied
     return this.utf8.decode(gathered, 0, seam) as string;

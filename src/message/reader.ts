@@ -1,4 +1,4 @@
-import { BytesAssembly, copyOf } from "../bytes/assembly.js";
+import { BytesAssembly, copyOf, handedOver } from "../bytes/assembly.js";
 import { isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
@@ -6,7 +6,7 @@ import { BinaryEvent, TextEvent } from "./events.js";
 import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
 import { FrameReader } from "../frame/reader.js";
-import { mask, maskIntoOf } from "../frame/masking.js";
+import { mask, maskIntoOf, rotateKey } from "../frame/masking.js";
 import type { Allocate, Mask, MaskInto, Utf8 } from "../platform.js";
 import type { RuleName } from "../rules.js";
 import { TextAssembly } from "./assembly.js";
@@ -23,6 +23,9 @@ export interface MessageReaderOptions extends FrameReaderOptions {
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
+
+/** Up to this many bytes masked pieces are only copied, and unmasked together; of more, unmasking on the way saves a pass. */
+const UNMASKED_LATER = 16384;
 
 /** Reads messages off frames: assembles fragments (RFC 6455 5.4) and checks texts (8.1). Control frames pass by. */
 export class MessageReader {
@@ -200,10 +203,21 @@ export class MessageReader {
   ): BinaryEvent | undefined {
     if (this.streaming) return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
-    const key = this.coded ? 0 : this.frames.key;
-    if (final) return BinaryEvent.of(assembly.take(bytes, start, end, key), true);
-    assembly.append(bytes, start, end, this.total(assembly.size, end - start), key);
-    return undefined;
+    const { key, length, isWhole } = this.frames;
+    const before = assembly.size;
+    // A short message in one frame is gathered as it came, and stays masked until somebody looks at it.
+    const asItCame = isWhole && length <= UNMASKED_LATER && !this.coded;
+    const unmasked = asItCame || this.coded ? 0 : key;
+    if (!final) {
+      assembly.append(bytes, start, end, this.total(before, end - start), unmasked);
+      return undefined;
+    }
+    const size = before + end - start;
+    const at = handedOver.reserve(size, this.allocate);
+    const { target } = handedOver;
+    assembly.copy(bytes, start, end, unmasked, target, assembly.takeInto(target, at));
+    const left = asItCame ? rotateKey(key, -before) : 0;
+    return new BinaryEvent(target, at, at + size, true, left, this.applyMask);
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
