@@ -29,6 +29,8 @@ export interface Platform {
 export interface Utf8 {
   /** Decodes `bytes[start, end)`; undefined when they are not UTF-8. U+FEFF is kept. */
   decode(bytes: Uint8Array, start: number, end: number): string | undefined;
+  /** As `decode`, for bytes that are known to be ASCII, where that is faster here. */
+  decodeAscii?(bytes: Uint8Array, start: number, end: number): string;
   /** Encodes `text` into `target` from `offset`, where it fits, lone surrogates as U+FFFD; returns the offset after it. */
   encodeInto(text: string, target: Uint8Array, offset: number): number;
   /** How many bytes `encodeInto` writes for `text`. */

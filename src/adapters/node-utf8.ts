@@ -2,6 +2,7 @@ import { Buffer, isAscii, isUtf8 } from "node:buffer";
 import { versions } from "node:process";
 
 import { checkUtf8, codePointSeam, decodeShortAscii, decodeUnits, portableUtf8 } from "../bytes/utf8.js";
+import { viewOf } from "../bytes/view.js";
 import type { Utf8 } from "../platform.js";
 
 // UTF-8 by what `node:buffer` has, which Bun and Deno have, too: the fastest there was for each size and script, measured on
@@ -48,10 +49,10 @@ function decode(bytes: Uint8Array, start: number, end: number): string | undefin
   if (length <= DENSE_UP_TO && (length <= SHORT || isDense(bytes, start, end))) {
     return decodeDense(bytes, start, end);
   }
-  if (length >= ASK_FROM && isAscii(bytes.subarray(start, end))) return latin1Slice.call(bytes, start, end);
+  if (length >= ASK_FROM && isAscii(viewOf(bytes, start, end))) return latin1Slice.call(bytes, start, end);
   // What is not UTF-8 becomes U+FFFD; only a text that has one is looked at again.
   const text = utf8Slice.call(bytes, start, end);
-  return text.includes("\ufffd") && !isUtf8(bytes.subarray(start, end)) ? undefined : text;
+  return text.includes("\ufffd") && !isUtf8(viewOf(bytes, start, end)) ? undefined : text;
 }
 
 /** Guesses by a few of its bytes whether a text has much that is not ASCII. */
@@ -108,6 +109,12 @@ export const nodeUtf8: Utf8 = !isAsMeasured()
   ? portableUtf8
   : {
       decode,
+      decodeAscii(bytes, start, end) {
+        return (
+          (end - start <= SHORT ? decodeShortAscii(bytes, start, end) : undefined) ??
+          latin1Slice.call(bytes, start, end)
+        );
+      },
       encodeInto(text, target, offset) {
         if (text.length < ENCODE_FROM) return portableUtf8.encodeInto(text, target, offset);
         return offset + utf8Write.call(target, text, offset);
@@ -115,6 +122,6 @@ export const nodeUtf8: Utf8 = !isAsMeasured()
       byteLength: (text) => Buffer.byteLength(text),
       isValid(bytes, start, end) {
         if (end - start < CHECK_FROM) return checkUtf8(0, bytes, start, end) === 0;
-        return isUtf8(bytes.subarray(start, end));
+        return isUtf8(viewOf(bytes, start, end));
       },
     };

@@ -189,14 +189,21 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
       i += 2;
       continue;
     }
-    const third = i + 2 < end ? (bytes[i + 2] as number) ^ 0x80 : NO_CONTINUATION;
     if (first < 0xf0) {
-      const unit = ((first & 0x0f) << 12) | (second << 6) | third;
-      if ((second | third) > 0x3f || unit < 0x800 || (unit & 0xf800) === 0xd800) return -1;
-      units[count++] = unit;
-      i += 3;
+      // Much of Asia's text is one of these after the other.
+      for (let lead = first; (lead & 0xf0) === 0xe0; lead = bytes[i] as number) {
+        if (i + 3 > end) return -1;
+        const high = (bytes[i + 1] as number) ^ 0x80;
+        const low = (bytes[i + 2] as number) ^ 0x80;
+        const unit = ((lead & 0x0f) << 12) | (high << 6) | low;
+        if ((high | low) > 0x3f || unit < 0x800 || (unit & 0xf800) === 0xd800) return -1;
+        units[count++] = unit;
+        i += 3;
+        if (i >= end) return count;
+      }
       continue;
     }
+    const third = i + 2 < end ? (bytes[i + 2] as number) ^ 0x80 : NO_CONTINUATION;
     const fourth = i + 3 < end ? (bytes[i + 3] as number) ^ 0x80 : NO_CONTINUATION;
     const point = ((first & 0x0f) << 18) | (second << 12) | (third << 6) | fourth;
     if ((second | third | fourth) > 0x3f || point < 0x10000 || point > 0x10ffff) return -1;

@@ -5,6 +5,8 @@
 export class Known {
   bytes: Uint8Array = NO_BYTES;
   buffer: ArrayBufferLike = NO_BYTES.buffer;
+  /** Where in the buffer it begins. */
+  offset = 0;
   /** The words of the buffer that have the array in them, where somebody made a view of these. */
   words: Int32Array = NO_WORDS;
   /** How many bytes those have before the array's first; -1: nobody asked for words yet. */
@@ -31,6 +33,7 @@ function look(bytes: Uint8Array): Known {
     const known = new Known();
     known.bytes = bytes;
     known.buffer = bytes.buffer;
+    known.offset = bytes.byteOffset;
     if (known.buffer.byteLength > KEEP_UP_TO) return known;
     other = known;
   }
@@ -45,5 +48,6 @@ function look(bytes: Uint8Array): Known {
  * the same on every runtime.
  */
 export function viewOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  return new Uint8Array(knownOf(bytes).buffer, bytes.byteOffset + start, end - start);
+  const { buffer, offset } = knownOf(bytes);
+  return new Uint8Array(buffer, offset + start, end - start);
 }

@@ -19,19 +19,16 @@ export function rotateKey(key: number, count: number): number {
   return shift === 0 ? key : (key >>> shift) | (key << (32 - shift));
 }
 
-/** The portable masking kernel: XORs `bytes[start, end)` in place with `key`. */
-export function mask(bytes: Uint8Array, start: number, end: number, key: number): void {
-  if (end - start < WORDS_FROM) {
-    maskBytes(bytes, start, end, key);
-    return;
-  }
+/** The portable masking kernel: XORs `bytes[start, end)` in place with `key`. Returns whether all of them are ASCII now. */
+export function mask(bytes: Uint8Array, start: number, end: number, key: number): boolean {
+  if (end - start < WORDS_FROM) return maskBytes(bytes, start, end, key) < 0x80;
   const { words, lead } = knownOf(bytes);
-  if (end + lead <= words.length * 4) maskWords(words, start + lead, end + lead, key);
-  else maskAnew(bytes, start, end, key);
+  if (end + lead > words.length * 4) return maskAnew(bytes, start, end, key);
+  return (maskWords(words, start + lead, end + lead, key) & ANY_HIGH_BIT) === 0;
 }
 
 /** `mask` where there is no view of words yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
-function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): void {
+function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): boolean {
   const known = knownOf(bytes);
   const lead = bytes.byteOffset & 3;
   if (known.lead === lead || end - start >= VIEW_FROM) {
@@ -43,9 +40,13 @@ function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): v
   const { words } = known;
   const wordsEnd = words.length * 4 - lead;
   const seam = wordsEnd - start < WORDS_FROM ? start : Math.min(wordsEnd, end);
-  if (seam > start) maskWords(words, start + lead, seam + lead, key);
-  maskBytes(bytes, seam, end, rotateKey(key, seam - start));
+  const head = seam > start ? maskWords(words, start + lead, seam + lead, key) : 0;
+  const tail = maskBytes(bytes, seam, end, rotateKey(key, seam - start));
+  return ((head | tail) & ANY_HIGH_BIT) === 0;
 }
+
+/** In a word, what of any of its bytes is no ASCII. */
+const ANY_HIGH_BIT = 0x80808080 | 0;
 
 /** The portable kernel from one array into another: writes `source`, masked with `key`, into `target` from `offset`. */
 export function maskInto(source: Uint8Array, target: Uint8Array, offset: number, key: number): void {
@@ -75,46 +76,49 @@ export function maskIntoOf(kernels: {
   };
 }
 
+// Each of these returns an OR of what it wrote.
+
 /**
  * Masks what is twelve bytes or more: `start` and `end` count the words' bytes. The other bytes of the first and the last word are
  * written as they are.
  */
-function maskWords(words: Int32Array, start: number, end: number, key: number): void {
+function maskWords(words: Int32Array, start: number, end: number, key: number): number {
   const before = (start & 3) * 8;
   const behind = (end & 3) * 8;
   const last = end >>> 2;
   let i = start >>> 2;
+  let or = 0;
   if (before !== 0) {
+    const own = -1 << before;
     key = (key << before) | (key >>> (32 - before));
-    (words[i++] as number) ^= key & (-1 << before);
+    or = ((words[i++] as number) ^= key & own) & own;
   }
   for (const unrolled = last - 7; i < unrolled; i += 8) {
-    (words[i] as number) ^= key;
-    (words[i + 1] as number) ^= key;
-    (words[i + 2] as number) ^= key;
-    (words[i + 3] as number) ^= key;
-    (words[i + 4] as number) ^= key;
-    (words[i + 5] as number) ^= key;
-    (words[i + 6] as number) ^= key;
-    (words[i + 7] as number) ^= key;
+    or |=
+      ((words[i] as number) ^= key) |
+      ((words[i + 1] as number) ^= key) |
+      ((words[i + 2] as number) ^= key) |
+      ((words[i + 3] as number) ^= key) |
+      ((words[i + 4] as number) ^= key) |
+      ((words[i + 5] as number) ^= key) |
+      ((words[i + 6] as number) ^= key) |
+      ((words[i + 7] as number) ^= key);
   }
-  for (; i < last; i++) (words[i] as number) ^= key;
-  if (behind !== 0) (words[i] as number) ^= key & ~(-1 << behind);
+  for (; i < last; i++) or |= (words[i] as number) ^= key;
+  if (behind !== 0) {
+    const own = ~(-1 << behind);
+    or |= ((words[i] as number) ^= key & own) & own;
+  }
+  return or;
 }
 
-function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): void {
-  const k0 = key & 0xff;
-  const k1 = (key >>> 8) & 0xff;
-  const k2 = (key >>> 16) & 0xff;
-  const k3 = key >>> 24;
-  let i = start;
-  for (; i + 4 <= end; i += 4) {
-    (bytes[i] as number) ^= k0;
-    (bytes[i + 1] as number) ^= k1;
-    (bytes[i + 2] as number) ^= k2;
-    (bytes[i + 3] as number) ^= k3;
+function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): number {
+  let or = 0;
+  for (let i = start; i < end; i++) {
+    const byte = (bytes[i] as number) ^ (key & 0xff);
+    bytes[i] = byte;
+    or |= byte;
+    key = (key >>> 8) | (key << 24);
   }
-  if (i < end) (bytes[i++] as number) ^= k0;
-  if (i < end) (bytes[i++] as number) ^= k1;
-  if (i < end) (bytes[i] as number) ^= k2;
+  return or;
 }

@@ -120,12 +120,16 @@ export class MessageReader {
   }
 
   private wholeText(): TextEvent | undefined {
-    this.frames.unmask();
+    const isAscii = this.frames.unmask();
     const { bytes, start, end } = this.frames;
+    const { utf8 } = this;
     if (this.decodes) {
-      const text = this.utf8.decode(bytes, start, end);
+      const text =
+        isAscii && utf8.decodeAscii !== undefined
+          ? utf8.decodeAscii(bytes, start, end)
+          : utf8.decode(bytes, start, end);
       if (text !== undefined) return new TextEvent(text, undefined, true);
-    } else if (isUtf8(this.utf8, bytes, start, end)) {
+    } else if (isAscii || isUtf8(this.utf8, bytes, start, end)) {
       return new TextEvent(undefined, viewOf(bytes, start, end), true);
     }
     return this.textPiece(bytes, start, end, true); // which finds the byte at fault
