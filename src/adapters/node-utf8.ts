@@ -1,7 +1,15 @@
 import { Buffer, isAscii, isUtf8 } from "node:buffer";
 import { versions } from "node:process";
 
-import { checkUtf8, codePointSeam, decodeShortAscii, decodeUnits, portableUtf8 } from "../bytes/utf8.js";
+import {
+  checkUtf8,
+  codePointSeam,
+  decodeUnits,
+  isShortAscii,
+  portableUtf8,
+  SHORT,
+  stringOf,
+} from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { Utf8 } from "../platform.js";
 
@@ -17,9 +25,6 @@ interface BufferMethods {
   readonly ucs2Slice: (this: Uint8Array, start: number, end: number) => string;
   readonly utf8Write: (this: Uint8Array, text: string, offset: number) => number;
 }
-
-/** Up to this many bytes of ASCII are decoded letter by letter faster than by a call into the engine. */
-const SHORT = 8;
 
 /** From this many bytes on the platform's check is faster than the portable one. */
 const CHECK_FROM = 48;
@@ -42,11 +47,8 @@ let unitBytes: Uint8Array;
 
 function decode(bytes: Uint8Array, start: number, end: number): string | undefined {
   const length = end - start;
-  if (length <= SHORT) {
-    const text = decodeShortAscii(bytes, start, end);
-    if (text !== undefined) return text;
-  }
-  if (length <= DENSE_UP_TO && (length <= SHORT || isDense(bytes, start, end))) {
+  if (length <= SHORT && isShortAscii(bytes, start, end)) return stringOf(bytes, start, length);
+  if (length <= SHORT || (length <= DENSE_UP_TO && isDense(bytes, start, end))) {
     return decodeDense(bytes, start, end);
   }
   if (length >= ASK_FROM && isAscii(viewOf(bytes, start, end))) return latin1Slice.call(bytes, start, end);
@@ -78,7 +80,7 @@ function decodeDense(bytes: Uint8Array, start: number, end: number): string | un
     const stop = end - at > UNITS_AT_ONCE ? codePointSeam(bytes, at, at + UNITS_AT_ONCE) : end;
     const count = decodeUnits(units, bytes, at, stop);
     if (count < 0) return undefined;
-    text += ucs2Slice.call(unitBytes, 0, count * 2);
+    text += count <= SHORT ? stringOf(units, 0, count) : ucs2Slice.call(unitBytes, 0, count * 2);
     at = stop;
   }
   return text;
@@ -109,12 +111,8 @@ export const nodeUtf8: Utf8 = !isAsMeasured()
   ? portableUtf8
   : {
       decode,
-      decodeAscii(bytes, start, end) {
-        return (
-          (end - start <= SHORT ? decodeShortAscii(bytes, start, end) : undefined) ??
-          latin1Slice.call(bytes, start, end)
-        );
-      },
+      decodeAscii: (bytes, start, end) =>
+        end - start <= SHORT ? stringOf(bytes, start, end - start) : latin1Slice.call(bytes, start, end),
       encodeInto(text, target, offset) {
         if (text.length < ENCODE_FROM) return portableUtf8.encodeInto(text, target, offset);
         return offset + utf8Write.call(target, text, offset);

@@ -88,10 +88,7 @@ export function codePointSeam(bytes: Uint8Array, start: number, end: number): nu
 /** The portable coding. */
 export const portableUtf8: Utf8 = {
   decode(bytes, start, end) {
-    if (end - start <= SHORT) {
-      const short = decodeShortAscii(bytes, start, end);
-      if (short !== undefined) return short;
-    }
+    if (end - start <= SHORT && isShortAscii(bytes, start, end)) return stringOf(bytes, start, end - start);
     let text = "";
     let at = start;
     while (at < end) {
@@ -100,7 +97,10 @@ export const portableUtf8: Utf8 = {
       if (end - at > UNITS_AT_ONCE) stop = codePointSeam(bytes, at, at + UNITS_AT_ONCE);
       const count = decodeUnits(units, bytes, at, stop);
       if (count < 0) return undefined;
-      text += String.fromCharCode.apply(null, units.subarray(0, count) as unknown as number[]);
+      text +=
+        count <= SHORT
+          ? stringOf(units, 0, count)
+          : String.fromCharCode.apply(null, units.subarray(0, count) as unknown as number[]);
       at = stop;
     }
     return text;
@@ -218,37 +218,53 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
 /** Stands for the byte that a cut code point lacks. */
 const NO_CONTINUATION = 0x40;
 
-/** Up to this many bytes may be ASCII that is decoded without the detour over code units. */
-const SHORT = 16;
+/** The longest string that `stringOf` makes. */
+export const SHORT = 16;
 
-/** Decodes `bytes[start, end)`, at most sixteen bytes; undefined where they are not all ASCII. */
-export function decodeShortAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
-  if (end - start <= 8) return decodeEight(bytes, start, end);
-  const head = decodeEight(bytes, start, start + 8);
-  const tail = decodeEight(bytes, start + 8, end);
-  return head === undefined || tail === undefined ? undefined : head + tail;
+/**
+ * The string of the code units `codes[start, start + count)`, at most sixteen. One call with all of them is several times faster than
+ * joining two strings, and than a call into the engine.
+ */
+export function stringOf(codes: Uint8Array | Uint16Array, start: number, count: number): string {
+  const { fromCharCode: string } = String;
+  if (count === 0) return "";
+  const a = codes[start] as number;
+  if (count === 1) return string(a);
+  const b = codes[start + 1] as number;
+  if (count === 2) return string(a, b);
+  const c = codes[start + 2] as number;
+  if (count === 3) return string(a, b, c);
+  const d = codes[start + 3] as number;
+  if (count === 4) return string(a, b, c, d);
+  const e = codes[start + 4] as number;
+  if (count === 5) return string(a, b, c, d, e);
+  const f = codes[start + 5] as number;
+  if (count === 6) return string(a, b, c, d, e, f);
+  const g = codes[start + 6] as number;
+  if (count === 7) return string(a, b, c, d, e, f, g);
+  const h = codes[start + 7] as number;
+  if (count === 8) return string(a, b, c, d, e, f, g, h);
+  const i = codes[start + 8] as number;
+  if (count === 9) return string(a, b, c, d, e, f, g, h, i);
+  const j = codes[start + 9] as number;
+  if (count === 10) return string(a, b, c, d, e, f, g, h, i, j);
+  const k = codes[start + 10] as number;
+  if (count === 11) return string(a, b, c, d, e, f, g, h, i, j, k);
+  const l = codes[start + 11] as number;
+  if (count === 12) return string(a, b, c, d, e, f, g, h, i, j, k, l);
+  const m = codes[start + 12] as number;
+  if (count === 13) return string(a, b, c, d, e, f, g, h, i, j, k, l, m);
+  const n = codes[start + 13] as number;
+  if (count === 14) return string(a, b, c, d, e, f, g, h, i, j, k, l, m, n);
+  const o = codes[start + 14] as number;
+  if (count === 15) return string(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o);
+  const p = codes[start + 15] as number;
+  return string(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
 }
 
-/** At most eight letters. One call with all of them is several times faster than joining them. */
-function decodeEight(bytes: Uint8Array, start: number, end: number): string | undefined {
-  const { fromCharCode } = String;
-  const count = end - start;
-  if (count === 0) return "";
-  const a = bytes[start] as number;
-  if (count === 1) return a < 0x80 ? fromCharCode(a) : undefined;
-  const b = bytes[start + 1] as number;
-  if (count === 2) return (a | b) < 0x80 ? fromCharCode(a, b) : undefined;
-  const c = bytes[start + 2] as number;
-  if (count === 3) return (a | b | c) < 0x80 ? fromCharCode(a, b, c) : undefined;
-  const d = bytes[start + 3] as number;
-  const four = a | b | c | d;
-  if (count === 4) return four < 0x80 ? fromCharCode(a, b, c, d) : undefined;
-  const e = bytes[start + 4] as number;
-  if (count === 5) return (four | e) < 0x80 ? fromCharCode(a, b, c, d, e) : undefined;
-  const f = bytes[start + 5] as number;
-  if (count === 6) return (four | e | f) < 0x80 ? fromCharCode(a, b, c, d, e, f) : undefined;
-  const g = bytes[start + 6] as number;
-  if (count === 7) return (four | e | f | g) < 0x80 ? fromCharCode(a, b, c, d, e, f, g) : undefined;
-  const h = bytes[start + 7] as number;
-  return (four | e | f | g | h) < 0x80 ? fromCharCode(a, b, c, d, e, f, g, h) : undefined;
+/** Whether `bytes[start, end)` are ASCII, which are few. */
+export function isShortAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  let or = 0;
+  for (let i = start; i < end; i++) or |= bytes[i] as number;
+  return or < 0x80;
 }
