@@ -55,7 +55,7 @@ export class Connection {
   /** @internal */
   protected readonly input: Input = new Input();
   /** @internal */
-  protected readonly output: Output = new Output();
+  protected readonly output: Output;
   /** @internal */
   protected phase: Phase;
   /** What the clock said when it was last read; 0 without one. */
@@ -101,6 +101,7 @@ export class Connection {
     this.role = role;
     const settings = Settings.of(options);
     this.settings = settings;
+    this.output = new Output(settings.platform.allocate);
     if (role === "client" && settings.platform.random === undefined) {
       throw new UsageError(
         "no-entropy",
@@ -718,6 +719,14 @@ export class Connection {
 
   /** Whether a whole message may be sent now; false: too late. */
   private maySend(): boolean {
+    if (
+      this.phase === PHASES.open &&
+      this.level === "keep" &&
+      this.messageWriter === undefined &&
+      this.output.size <= this.settings.limits.output
+    ) {
+      return true;
+    }
     if (!this.maySendControl()) return false;
     if (this.messageWriter !== undefined) {
       throw new UsageError("bad-state", "a message is being sent in fragments: end() it before another");

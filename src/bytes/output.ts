@@ -1,3 +1,6 @@
+import type { Allocate } from "../platform.js";
+import { viewOf } from "./view.js";
+
 /**
  * What is to be sent and has not been taken yet. Small pieces stand side by side in slabs that all connections share,
  * so that an idle one holds nothing; large ones are passed through. Nothing is rewritten once it was taken.
@@ -16,27 +19,42 @@ export class Output {
   /** The first chunk that was not taken. */
   private first = 0;
 
+  /** Memory that need not be cleared, where there is some. */
+  private readonly allocate: Allocate | undefined;
+
+  constructor(allocate?: Allocate) {
+    this.allocate = allocate;
+  }
+
   /** Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written. */
   reserve(length: number): number {
-    const goesOn = this.ownsTarget || (this.target === slab && this.end === slabUsed);
-    if (goesOn && this.end + length <= this.target.length) return this.end;
+    const { end, target } = this;
+    const goesOn = this.ownsTarget || (target === slab && end === slabUsed);
+    return goesOn && end + length <= target.length ? end : this.reserveAnew(length);
+  }
+
+  private reserveAnew(length: number): number {
     this.closeRun();
     if (length > SLAB_SIZE / 2 || this.chunks !== undefined) {
       // With a second run others write in turns with this one: from now on it has room of its own.
       const room = this.chunks === undefined ? 0 : Math.min(this.size, SLAB_SIZE);
-      this.target = new Uint8Array(Math.max(length, room, OWN_ROOM));
+      this.target = this.allocated(Math.max(length, room, OWN_ROOM));
       this.ownsTarget = true;
       this.start = this.end = 0;
       return 0;
     }
     if (slabUsed + length > slab.length) {
-      slab = new Uint8Array(SLAB_SIZE);
+      slab = this.allocated(SLAB_SIZE);
       slabUsed = 0;
     }
     this.target = slab;
     this.ownsTarget = false;
     this.start = this.end = slabUsed;
     return slabUsed;
+  }
+
+  private allocated(size: number): Uint8Array {
+    return this.allocate === undefined ? new Uint8Array(size) : viewOf(this.allocate(size), 0, size);
   }
 
   /** Queues the `length` bytes that were written from the offset that `reserve` gave. */
@@ -104,7 +122,7 @@ export class Output {
 
   private closeRun(): void {
     if (this.end === this.start) return;
-    (this.chunks ??= []).push(this.target.subarray(this.start, this.end));
+    (this.chunks ??= []).push(viewOf(this.target, this.start, this.end));
     this.start = this.end;
   }
 }
@@ -115,5 +133,5 @@ const NO_BYTES = new Uint8Array(0);
 const OWN_ROOM = 4096;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 32768;
-let slab = new Uint8Array(0);
+let slab: Uint8Array = new Uint8Array(0);
 let slabUsed = 0;

@@ -34,6 +34,23 @@ export function headerSize(length: number, masked: boolean): number {
   return (length < 126 ? 2 : length < 65536 ? 4 : 10) + (masked ? 4 : 0);
 }
 
+/** `writeHeader` for a payload of at most 125 bytes. */
+export function writeShortHeader(
+  target: Uint8Array,
+  offset: number,
+  firstByte: number,
+  length: number,
+  key: number | undefined,
+): number {
+  target[offset] = firstByte;
+  if (key === undefined) {
+    target[offset + 1] = length;
+    return offset + 2;
+  }
+  target[offset + 1] = MASK | length;
+  return writeKey(target, offset + 2, key);
+}
+
 /**
  * Writes a frame's header at `offset` of `target`, its length in the shortest form (RFC 6455 5.2); returns the offset
  * after it. `key` is the masking key of a client's frame, its first byte lowest.
@@ -45,11 +62,10 @@ export function writeHeader(
   length: number,
   key: number | undefined,
 ): number {
+  if (length < 126) return writeShortHeader(target, offset, firstByte, length, key);
   const mask = key === undefined ? 0 : MASK;
   target[offset++] = firstByte;
-  if (length < 126) {
-    target[offset++] = mask | length;
-  } else if (length < 65536) {
+  if (length < 65536) {
     target[offset++] = mask | 126;
     target[offset++] = length >> 8;
     target[offset++] = length;
@@ -59,8 +75,13 @@ export function writeHeader(
     for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = high >> shift;
     for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = length >> shift;
   }
-  if (key !== undefined) {
-    for (let shift = 0; shift < 32; shift += 8) target[offset++] = key >> shift;
-  }
-  return offset;
+  return key === undefined ? offset : writeKey(target, offset, key);
+}
+
+function writeKey(target: Uint8Array, offset: number, key: number): number {
+  target[offset] = key;
+  target[offset + 1] = key >> 8;
+  target[offset + 2] = key >> 16;
+  target[offset + 3] = key >> 24;
+  return offset + 4;
 }

@@ -9,7 +9,7 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 /* v8 ignore next -- the few big-endian hosts go without words */
 const WORDS_FROM = LITTLE_ENDIAN ? 12 : Infinity;
 /** Below this many bytes a loop is faster than `set`. */
-const SET_FROM = 32;
+const SET_FROM = 16;
 /** From this many bytes on, a view of words is made even for an array that is not known yet: it is cheaper than the loop over bytes. */
 const VIEW_FROM = 64;
 

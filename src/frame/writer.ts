@@ -2,7 +2,7 @@ import { Output } from "../bytes/output.js";
 import { portableUtf8 } from "../bytes/utf8.js";
 import { requireBytes, requireString } from "../errors.js";
 import type { Mask, MaskInto, Utf8 } from "../platform.js";
-import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
+import { headerSize, MAX_HEADER_SIZE, writeHeader, writeShortHeader } from "./header.js";
 import { mask, maskIntoOf } from "./masking.js";
 
 /** Whose frames to write, and where to. */
@@ -23,7 +23,7 @@ export interface FrameWriterOptions {
 const PASS_FROM = 1024;
 
 /** Below this many bytes a loop is faster than `set`. */
-const SET_FROM = 48;
+const SET_FROM = 14;
 
 /** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
 const GUESS_UP_TO = 2048;
@@ -68,11 +68,14 @@ export class FrameWriter {
   /** Writes a frame with a copy of `payload`, which may change from then on. */
   writeCopy(firstByte: number, payload: Uint8Array): void {
     const { output, random } = this;
-    const length = payload.length;
+    const { length } = payload;
     const offset = output.reserve(length + MAX_HEADER_SIZE);
-    const target = output.target;
+    const { target } = output;
     const key = random === undefined ? undefined : random() | 0;
-    const start = writeHeader(target, offset, firstByte, length, key);
+    const start =
+      length < 126
+        ? writeShortHeader(target, offset, firstByte, length, key)
+        : writeHeader(target, offset, firstByte, length, key);
     if (key !== undefined) this.applyMaskInto(payload, target, start, key);
     else if (length >= SET_FROM) target.set(payload, start);
     else for (let i = 0; i < length; i++) target[start + i] = payload[i] as number;
