@@ -28,8 +28,8 @@ import { MessageReader } from "./message/reader.js";
 import { requireUtf8 } from "./message/text.js";
 import { MessageWriter } from "./message/writer.js";
 import { PingsOut } from "./pings.js";
-import type { Cause, Rule, RuleName } from "./rules.js";
-import { causeOf, RULES } from "./rules.js";
+import type { Cause, Rule, RuleName, RuleTable } from "./rules.js";
+import { causeIn, OPEN_RULES } from "./rules.js";
 import type { Options } from "./settings.js";
 import { Settings } from "./settings.js";
 import { Keepalive } from "./timers.js";
@@ -182,7 +182,7 @@ export class Connection {
   transportLost(error?: unknown, by: "transport" | "local" = "transport"): void {
     if (this.phase === PHASES.closed || this.level === "destroy") return;
     this.readClock();
-    this.blame(causeOf(by, "transport-lost", undefined, error));
+    this.blame(by, "transport-lost", undefined, error);
     this.destroy();
   }
 
@@ -198,7 +198,7 @@ export class Connection {
     const due = this.keepalive?.check(this.now, this.wantsInput);
     if (due === "ping") this.sendPing(NO_BYTES);
     if (due !== "gone") return;
-    this.blame(causeOf("peer", "pong-timeout"));
+    this.blame("peer", "pong-timeout");
     this.destroy();
   }
 
@@ -361,13 +361,13 @@ export class Connection {
     this.readClock();
     if (this.level === "destroy") return false;
     if (this.phase.state === "connecting") {
-      this.blame(causeOf("local", "aborted"));
+      this.blame("local", "aborted");
       this.destroy();
       this.step("aborted");
       return true;
     }
     if (!this.maySendControl()) return false;
-    this.blame(causeOf("local", "closed"));
+    this.blame("local", "closed");
     this.sendClose({ code: code ?? NO_STATUS, reason });
     this.step("closeSent");
     return true;
@@ -383,7 +383,7 @@ export class Connection {
 
   /** @internal The opening handshake took too long. */
   protected openingTimedOut(): void {
-    this.blame(causeOf("peer", "handshake-timeout"));
+    this.blame("peer", "handshake-timeout");
     this.destroy();
   }
 
@@ -403,15 +403,21 @@ export class Connection {
   }
 
   /** @internal Says why the connection ends, unless something said so before. A regular closing gives way to what spoils it. */
-  protected blame(cause: Cause): void {
+  protected blame(by: Cause["by"], rule: RuleName, offset?: number, error?: unknown): Cause {
+    const cause = causeIn(this.rules, by, rule, offset, error);
     if (this.cause === undefined || (this.cause.rule === "closed" && !this.clean)) this.cause = cause;
+    return cause;
+  }
+
+  /** @internal What it can report. */
+  protected get rules(): RuleTable {
+    return OPEN_RULES;
   }
 
   /** @internal The peer broke a rule: fails the connection (RFC 6455 7.1.7). */
   protected fail(rule: RuleName, offset?: number): ClosingEvent {
-    const { code, says }: Rule = RULES[rule];
-    const cause = causeOf("peer", rule, offset);
-    this.blame(cause);
+    const { code, says } = this.rules[rule] as Rule;
+    const cause = this.blame("peer", rule, offset);
     const opening = this.phase.state === "connecting"; // no Close can be sent yet, and the code may be an HTTP status
     if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose({ code, reason: says });
     this.step("failed");
@@ -491,7 +497,7 @@ export class Connection {
       this.openingTimedOut();
       return;
     }
-    if (this.phase === PHASES.closeSent) this.blame(causeOf("peer", "close-timeout"));
+    if (this.phase === PHASES.closeSent) this.blame("peer", "close-timeout");
     this.destroy();
   }
 
@@ -527,8 +533,8 @@ export class Connection {
           continue;
         }
         if (phase === PHASES.deciding || !this.input.ended) return undefined;
-        if (phase.input === "frames") this.blame(causeOf("peer", "no-close", this.input.offset));
-        if (phase.input === "head") this.blame(causeOf("peer", "no-handshake", this.input.offset));
+        if (phase.input === "frames") this.blame("peer", "no-close", this.input.offset);
+        if (phase.input === "head") this.blame("peer", "no-handshake", this.input.offset);
         this.step(this.level === "destroy" ? "destroyed" : "peerEnded");
       }
     }
@@ -623,11 +629,9 @@ export class Connection {
     const close = decodeClose(payload);
     if ("rule" in close) return this.fail(close.rule, offset + close.index);
     this.closeReceived = close;
-    const cause = causeOf("peer", "closed", offset);
-    if (this.phase === PHASES.open) {
-      this.blame(cause);
-      if (this.level !== "destroy") this.sendClose(close); // RFC 6455 5.5.1: the code is echoed; so is the reason
-    }
+    const cause = this.blame("peer", "closed", offset);
+    // RFC 6455 5.5.1: the code is echoed; so is the reason
+    if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose(close);
     this.step("closeReceived");
     return { type: "closing", code: close.code, reason: close.reason, cause };
   }
@@ -725,7 +729,7 @@ export class Connection {
   /** @internal */
   boundOutput(): void {
     if (this.output.size <= this.settings.limits.output) return;
-    this.blame(causeOf("peer", "output-limit"));
+    this.blame("peer", "output-limit");
     this.destroy();
   }
 

@@ -17,8 +17,8 @@ import {
 } from "./handshake/negotiation.js";
 import type { RequestData } from "./handshake/request.js";
 import { ABNORMAL } from "./message/close.js";
-import type { RuleName } from "./rules.js";
-import { causeOf, RULES } from "./rules.js";
+import type { Rule, RuleName, RuleTable } from "./rules.js";
+import { SERVER_RULES } from "./rules.js";
 import type { Options, Settings } from "./settings.js";
 
 /** How to accept a request. */
@@ -128,8 +128,7 @@ export class ServerConnection extends Connection {
     }
     this.readClock();
     this.examined = undefined;
-    const cause = causeOf("local", "not-accepted");
-    this.blame(cause);
+    const cause = this.blame("local", "not-accepted");
     this.respondFinally({
       status,
       headers: list,
@@ -137,6 +136,11 @@ export class ServerConnection extends Connection {
     });
     this.tell({ type: "closing", code: ABNORMAL, reason: "", cause });
     return true;
+  }
+
+  /** @internal */
+  protected override get rules(): RuleTable {
+    return SERVER_RULES;
   }
 
   /** @internal */
@@ -172,10 +176,9 @@ export class ServerConnection extends Connection {
   }
 
   private refuse(rule: RuleName, offset: number | undefined, data: RequestData | undefined): ClosingEvent {
-    const cause = causeOf("peer", rule, offset);
-    this.blame(cause);
-    this.respondFinally(refusal(rule, data));
-    return { type: "closing", code: ABNORMAL, reason: RULES[rule].says, cause };
+    const cause = this.blame("peer", rule, offset);
+    this.respondFinally(refusal(this.rules[rule] as Rule, data));
+    return { type: "closing", code: ABNORMAL, reason: cause.message, cause };
   }
 
   /** The request that awaits an answer; undefined where it is too late for one. */

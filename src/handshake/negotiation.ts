@@ -1,6 +1,5 @@
 import type { Platform } from "../platform.js";
 import type { Rule, RuleName } from "../rules.js";
-import { RULES } from "../rules.js";
 import type { Agreed, Extension, ExtensionOffer } from "./extensions.js";
 import {
   acceptExtensions,
@@ -121,9 +120,8 @@ export function acceptance(
   return { response, agreed };
 }
 
-/** Server: the response to a request that breaks `name`. */
-export function refusal(name: RuleName, request: RequestData | undefined): ResponseData {
-  const { code, says, section }: Rule = RULES[name];
+/** Server: the response to a request that breaks a rule. */
+export function refusal({ code, says, section }: Rule, request: RequestData | undefined): ResponseData {
   const extended = request !== undefined && isExtendedConnect(request);
   const status = extended && code === 426 ? 400 : code; // nothing can be upgraded there
   const headers: [string, string][] = [["Content-Type", "text/plain; charset=utf-8"]];
