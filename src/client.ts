@@ -116,7 +116,7 @@ export class ClientConnection extends Connection {
         if (this.body.reader.done) break;
         continue;
       }
-      const parser = (this.parser ??= new HeadParser(settings.limits, judgeStatusLine, "bad-status-line"));
+      const parser = (this.parser ??= new HeadParser(settings.limits, judgeStatusLine));
       input.position = parser.read(input.bytes, input.position, input.end);
       if (parser.fault !== undefined) return this.fail(parser.fault, input.offset - 1);
       if (!parser.done) continue;

@@ -54,7 +54,7 @@ const OPEN = {
   "pong-timeout": { section: "RFC 6455 5.5.2", code: 1011, says: "a ping was not answered in time" },
   // Nobody's fault
   closed: { section: "RFC 6455 7.1.2", code: 1005, says: "the closing handshake was started" },
-  aborted: { section: "RFC 6455 7.1.7", code: 1006, says: "the connection was closed before it was open" },
+  aborted: { section: "RFC 6455 7.1.7", code: 1006, says: "it was closed before it was open" },
   "transport-lost": { section: "RFC 6455 7.1.5", code: 1006, says: "the transport was lost" },
 } as const;
 
@@ -73,7 +73,7 @@ const OPENING = {
   "doubled-header": {
     section: "RFC 6455 11.3",
     code: 400,
-    says: "a header that may stand only once is doubled",
+    says: "a header is doubled that may stand only once",
   },
   "no-handshake": {
     section: "RFC 6455 4",
@@ -93,7 +93,7 @@ const REQUEST = {
   "http-1.0": {
     section: "RFC 9110 7.8",
     code: 426,
-    says: "HTTP/1.0 cannot be upgraded: set the proxy in front to speak HTTP/1.1, and to pass on Upgrade and Connection",
+    says: "HTTP/1.0 cannot be upgraded: a proxy in front must speak HTTP/1.1 and pass on Upgrade and Connection",
   },
   method: {
     section: "RFC 6455 4.2.1",
@@ -110,7 +110,7 @@ const REQUEST = {
   upgrade: {
     section: "RFC 6455 4.2.1",
     code: 426,
-    says: "this is a WebSocket endpoint: the request needs Upgrade: websocket and Connection: Upgrade (does a proxy in front drop them?)",
+    says: "a WebSocket needs Upgrade: websocket and Connection: Upgrade (does a proxy in front drop them?)",
   },
   key: { section: "RFC 6455 4.2.1", code: 400, says: "Sec-WebSocket-Key must be 16 bytes in base64, once" },
   version: { section: "RFC 6455 4.4", code: 426, says: "only version 13 is spoken here" },
@@ -150,7 +150,7 @@ const RESPONSE = {
   "response-accept": {
     section: "RFC 6455 4.1",
     code: 1006,
-    says: "Sec-WebSocket-Accept does not fit the key that was sent",
+    says: "Sec-WebSocket-Accept does not fit the key",
   },
   "response-extension": {
     section: "RFC 6455 4.1",
@@ -198,9 +198,7 @@ export const RULES: { readonly [N in RuleName]: Rule } = /* @__PURE__ */ Object.
   {},
   OPEN,
   OPENING,
-  REQUEST,
-  RESPONSE,
-  HTTP2,
+  /* @__PURE__ */ Object.assign({}, REQUEST, RESPONSE, HTTP2),
 );
 
 /** Why a connection ended. */

@@ -45,7 +45,7 @@ export function checkHeaders(
     if (typeof value !== "string" || !isHeaderValue(value)) {
       throw new UsageError(
         "bad-header",
-        `the value of ${name} must be a string of visible Latin-1 characters, spaces and tabs, not ${quote(value)} (RFC 9110 5.5)`,
+        `${name} must be visible Latin-1, spaces and tabs (RFC 9110 5.5), not ${quote(value)}`,
       );
     }
     list.push([name, value]);
