@@ -111,11 +111,8 @@ export function formatHead(startLine: string, headers: HeaderList): string {
 
 /** What is wrong with a request line (RFC 9112 3). */
 export function judgeRequestLine(line: string): RuleName | undefined {
-  const [method, target, version, ...rest] = line.split(" ");
-  if (method === undefined || target === undefined || version === undefined || rest.length > 0) {
-    return "bad-request-line";
-  }
-  if (!isToken(method) || !/^[\x21-\x7e]+$/.test(target)) return "bad-request-line";
+  const [, method, version] = /^(\S+) [\x21-\x7e]+ (\S+)$/.exec(line) ?? [];
+  if (method === undefined || version === undefined || !isToken(method)) return "bad-request-line";
   return judgeVersion(version, "bad-request-line");
 }
 
