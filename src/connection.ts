@@ -104,7 +104,7 @@ export class Connection {
     if (role === "client" && settings.platform.random === undefined) {
       throw new UsageError(
         "no-entropy",
-        "a client masks with unpredictable keys (RFC 6455 10.3): it needs the platform's `random`",
+        "a client needs the platform's `random` for its masking keys (RFC 6455 10.3)",
       );
     }
     this.phase = phase;
@@ -223,10 +223,7 @@ export class Connection {
    */
   takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (max !== Infinity && !(Number.isInteger(max) && max > 0)) {
-      throw new UsageError(
-        "bad-argument",
-        `takeOutput() takes a number of bytes above 0, not ${String(max)}`,
-      );
+      throw new UsageError("bad-argument", `max must be a number from 1 up to Infinity, not ${String(max)}`);
     }
     if (this.output.size === 0) {
       if (this.timerIsOld) this.readClock();
@@ -309,7 +306,7 @@ export class Connection {
    */
   startMessage(kind: "text" | "binary", options?: SendOptions): MessageWriter {
     if (kind !== "text" && kind !== "binary") {
-      throw new UsageError("bad-argument", `a message is "text" or "binary", not ${String(kind)}`);
+      throw new UsageError("bad-argument", `a message must be text or binary, not ${String(kind)}`);
     }
     if (!this.maySend()) return new MessageWriter(kind, this);
     // By default not compressed: some clients fail on compressed fragments.

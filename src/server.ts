@@ -115,7 +115,7 @@ export class ServerConnection extends Connection {
     if (!Number.isInteger(status) || status < 300 || status > 599) {
       throw new UsageError(
         "bad-argument",
-        `the status of a rejection is from 300 to 599, not ${String(status)}`,
+        `the status must be a number from 300 to 599, not ${String(status)}`,
       );
     }
     if (body !== undefined && typeof body !== "string") requireBytes(body, "a body that is no string");

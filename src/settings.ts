@@ -142,7 +142,7 @@ function positive(name: string, value: number, above = "above"): number {
   if (typeof value === "number" && value > 0) return value;
   throw new UsageError(
     "bad-option",
-    `${name} must be a number ${above} 0, Infinity at most, not ${String(value)}`,
+    `${name} must be a number ${above} 0 up to Infinity, not ${String(value)}`,
   );
 }
 
