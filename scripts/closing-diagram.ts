@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
 import ts from "typescript";
 import type { PhaseName, Role, Signal } from "../src/closing.js";
-import { PHASES, TRANSITIONS } from "../src/closing.js";
+import { PHASES } from "../src/closing.js";
 
-// Draws docs/closing.md from the tables of src/closing.ts. `npm run docs` writes it, a test holds the two together.
+// Draws docs/closing.md from the table in src/closing.ts. `npm run docs` writes it, a test holds the two together.
 
 /** One line of the transitions' table. */
 export interface Transition {
@@ -18,7 +18,7 @@ export interface Transition {
 export const phaseNames = Object.keys(PHASES) as readonly PhaseName[];
 
 export const transitions: readonly Transition[] = phaseNames.flatMap((from) =>
-  (Object.entries(TRANSITIONS[from]) as [Signal, PhaseName | Readonly<Record<Role, PhaseName>>][]).flatMap(
+  (Object.entries(PHASES[from].on) as [Signal, PhaseName | Readonly<Record<Role, PhaseName>>][]).flatMap(
     ([signal, to]): Transition[] =>
       typeof to === "string"
         ? [{ from, signal, to, role: undefined }]
@@ -92,12 +92,12 @@ export async function closingPage(): Promise<string> {
     code(to),
     comments.get(signal) ?? "",
   ]);
-  const page = `<!-- Drawn from src/closing.ts by \`npm run docs\`. Change the tables there, not this page. -->
+  const page = `<!-- Drawn from src/closing.ts by \`npm run docs\`. Change the table there, not this page. -->
 
 # The life of a connection
 
 A connection is in one phase at a time. What happens to it is a signal, and a signal leads to the phase that follows;
-one that a phase does not know changes nothing. The code runs on the tables below (\`PHASES\` and \`TRANSITIONS\` in
+one that a phase does not know changes nothing. The code runs on the tables below (\`PHASES\` in
 \`src/closing.ts\`), and this page is drawn from them.
 
 The closing handshake (RFC 6455 7) is most of it. Whoever sends a Close first goes on delivering messages until the

@@ -16,7 +16,8 @@ import {
 } from "./handshake/negotiation.js";
 import type { RequestData } from "./handshake/request.js";
 import { parseUrl } from "./handshake/url.js";
-import { causeOf } from "./rules.js";
+import type { RuleTable } from "./rules.js";
+import { CLIENT_RULES } from "./rules.js";
 import type { Options, Settings } from "./settings.js";
 
 /** What a client asks for. */
@@ -101,6 +102,11 @@ export class ClientConnection extends Connection {
   }
 
   /** @internal */
+  protected override get rules(): RuleTable {
+    return CLIENT_RULES;
+  }
+
+  /** @internal */
   protected override nextOpeningEvent(): ConnectionEvent | undefined {
     const { input, settings } = this;
     if (settings.http === "external") return undefined;
@@ -110,7 +116,7 @@ export class ClientConnection extends Connection {
         if (this.body.reader.done) break;
         continue;
       }
-      const parser = (this.parser ??= new HeadParser(settings.limits, judgeStatusLine, "bad-status-line"));
+      const parser = (this.parser ??= new HeadParser(settings.limits, judgeStatusLine));
       input.position = parser.read(input.bytes, input.position, input.end);
       if (parser.fault !== undefined) return this.fail(parser.fault, input.offset - 1);
       if (!parser.done) continue;
@@ -157,7 +163,7 @@ export class ClientConnection extends Connection {
     complete: boolean,
   ): ConnectionEvent {
     this.body = undefined;
-    this.blame(causeOf("peer", "rejected"));
+    this.blame("peer", "rejected");
     this.step("rejected");
     return { type: "rejected", status, reason, headers, body, complete };
   }

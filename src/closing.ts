@@ -1,6 +1,6 @@
 import type { Timeouts } from "./settings.js";
 
-// The life of a connection as tables. The code runs on them, the diagram in docs/closing.md is drawn from them.
+// The life of a connection as a table. The code runs on it, the diagram in docs/closing.md is drawn from it.
 
 /** Which side of the connection one is: a client masks, a server does not. */
 export type Role = "client" | "server";
@@ -8,41 +8,6 @@ export type Role = "client" | "server";
 /** Where a connection stands. */
 export type PhaseName =
   "head" | "deciding" | "open" | "closeSent" | "awaitingEnd" | "ending" | "ended" | "closed";
-
-export interface Phase {
-  readonly name: PhaseName;
-  /** What the outside sees of it. */
-  readonly state: "connecting" | "open" | "closing" | "closed";
-  /** What becomes of the bytes that arrive. */
-  readonly input: "head" | "hold" | "frames" | "discard" | "none";
-  /** What becomes of the transport; it never goes back. */
-  readonly transport: "keep" | "end";
-  /** What is waited for. */
-  readonly timer: keyof Timeouts | undefined;
-}
-
-export const PHASES: { readonly [N in PhaseName]: Phase & { readonly name: N } } = {
-  /** The opening handshake: waiting for the other side's head. */
-  head: { name: "head", state: "connecting", input: "head", transport: "keep", timer: "handshake" },
-  /** A server's application has the request and takes its time. */
-  deciding: { name: "deciding", state: "connecting", input: "hold", transport: "keep", timer: undefined },
-  open: { name: "open", state: "open", input: "frames", transport: "keep", timer: undefined },
-  /** Our Close was sent first; messages are still delivered (RFC 6455 5.5.1). */
-  closeSent: { name: "closeSent", state: "closing", input: "frames", transport: "keep", timer: "closing" },
-  /** Both Closes are exchanged, and the server is to end first (RFC 6455 7.1.1). */
-  awaitingEnd: {
-    name: "awaitingEnd",
-    state: "closing",
-    input: "discard",
-    transport: "keep",
-    timer: "linger",
-  },
-  /** Nothing more is due from the peer but its end: what it still sends is read, so that it gets to see what we sent. */
-  ending: { name: "ending", state: "closing", input: "discard", transport: "end", timer: "linger" },
-  /** The peer's end came: what is queued is still to be taken. */
-  ended: { name: "ended", state: "closing", input: "none", transport: "end", timer: "linger" },
-  closed: { name: "closed", state: "closed", input: "none", transport: "end", timer: undefined },
-};
 
 /** What can happen to a connection. */
 export type Signal =
@@ -67,38 +32,99 @@ export type Signal =
   /** We gave up before the connection was open. */
   | "aborted";
 
+/** What follows on which signal; the others change nothing. */
 type Transitions = { readonly [S in Signal]?: PhaseName | { readonly [R in Role]: PhaseName } };
+
+export interface Phase {
+  /** What the outside sees of it. */
+  readonly state: "connecting" | "open" | "closing" | "closed";
+  /** What becomes of the bytes that arrive. */
+  readonly input: "head" | "hold" | "frames" | "discard" | "none";
+  /** What becomes of the transport; it never goes back. */
+  readonly transport: "keep" | "end";
+  /** What is waited for. */
+  readonly timer: keyof Timeouts | undefined;
+  readonly on: Transitions;
+}
 
 const AFTER_BOTH_CLOSES = { client: "awaitingEnd", server: "ending" } as const;
 
-export const TRANSITIONS: { readonly [P in PhaseName]: Transitions } = {
+export const PHASES: { readonly [N in PhaseName]: Phase } = {
+  /** The opening handshake: waiting for the other side's head. */
   head: {
-    requested: "deciding",
-    opened: "open",
-    rejected: "ending",
-    failed: "ending",
-    peerEnded: "ended",
-    destroyed: "closed",
-    aborted: "closed",
+    state: "connecting",
+    input: "head",
+    transport: "keep",
+    timer: "handshake",
+    on: {
+      requested: "deciding",
+      opened: "open",
+      rejected: "ending",
+      failed: "ending",
+      peerEnded: "ended",
+      destroyed: "closed",
+      aborted: "closed",
+    },
   },
-  deciding: { opened: "open", rejected: "ending", destroyed: "closed", aborted: "closed" },
+  /** A server's application has the request and takes its time. */
+  deciding: {
+    state: "connecting",
+    input: "hold",
+    transport: "keep",
+    timer: undefined,
+    on: { opened: "open", rejected: "ending", destroyed: "closed", aborted: "closed" },
+  },
   open: {
-    closeSent: "closeSent",
-    closeReceived: AFTER_BOTH_CLOSES,
-    failed: "ending",
-    peerEnded: "ended",
-    destroyed: "closed",
+    state: "open",
+    input: "frames",
+    transport: "keep",
+    timer: undefined,
+    on: {
+      closeSent: "closeSent",
+      closeReceived: AFTER_BOTH_CLOSES,
+      failed: "ending",
+      peerEnded: "ended",
+      destroyed: "closed",
+    },
   },
-  closeSent: { closeReceived: AFTER_BOTH_CLOSES, failed: "ending", peerEnded: "ended", destroyed: "closed" },
-  awaitingEnd: { peerEnded: "ended", destroyed: "closed" },
-  ending: { peerEnded: "ended", destroyed: "closed" },
-  ended: { drained: "closed", destroyed: "closed" },
-  closed: {},
+  /** Our Close was sent first; messages are still delivered (RFC 6455 5.5.1). */
+  closeSent: {
+    state: "closing",
+    input: "frames",
+    transport: "keep",
+    timer: "closing",
+    on: { closeReceived: AFTER_BOTH_CLOSES, failed: "ending", peerEnded: "ended", destroyed: "closed" },
+  },
+  /** Both Closes are exchanged, and the server is to end first (RFC 6455 7.1.1). */
+  awaitingEnd: {
+    state: "closing",
+    input: "discard",
+    transport: "keep",
+    timer: "linger",
+    on: { peerEnded: "ended", destroyed: "closed" },
+  },
+  /** Nothing more is due from the peer but its end: what it still sends is read, so that it gets to see what we sent. */
+  ending: {
+    state: "closing",
+    input: "discard",
+    transport: "end",
+    timer: "linger",
+    on: { peerEnded: "ended", destroyed: "closed" },
+  },
+  /** The peer's end came: what is queued is still to be taken. */
+  ended: {
+    state: "closing",
+    input: "none",
+    transport: "end",
+    timer: "linger",
+    on: { drained: "closed", destroyed: "closed" },
+  },
+  closed: { state: "closed", input: "none", transport: "end", timer: undefined, on: {} },
 };
 
 /** The phase after `signal`; the same one where it changes nothing. */
 export function phaseAfter(phase: Phase, signal: Signal, role: Role): Phase {
-  const to = TRANSITIONS[phase.name][signal];
+  const to = phase.on[signal];
   if (to === undefined) return phase;
   return PHASES[typeof to === "string" ? to : to[role]];
 }

@@ -6,7 +6,7 @@ import type { Phase, Role, Signal } from "./closing.js";
 import { phaseAfter, PHASES } from "./closing.js";
 import type { MessageCoding, MessageDecoder, MessageEncoder } from "./coding.js";
 import { requireBytes, UsageError } from "./errors.js";
-import type { ClosedEvent, ClosingEvent, ConnectionEvent, OpenEvent, PongEvent } from "./events.js";
+import type { ClosingEvent, ConnectionEvent, OpenEvent } from "./events.js";
 import {
   BINARY,
   CLOSE,
@@ -22,14 +22,13 @@ import type { FrameReader } from "./frame/reader.js";
 import { FrameWriter } from "./frame/writer.js";
 import type { Close } from "./message/close.js";
 import { ABNORMAL, decodeClose, encodeClose, NO_STATUS, requireClose } from "./message/close.js";
-import type { SendOptions } from "./message/prepared.js";
-import { PreparedMessage } from "./message/prepared.js";
+import type { PreparedMessage, SendOptions } from "./message/prepared.js";
 import { MessageReader } from "./message/reader.js";
-import { requireUtf8 } from "./message/text.js";
+import { encodeUtf8, requireUtf8 } from "./message/text.js";
 import { MessageWriter } from "./message/writer.js";
 import { PingsOut } from "./pings.js";
-import type { Cause, Rule, RuleName } from "./rules.js";
-import { causeOf, RULES } from "./rules.js";
+import type { Cause, Rule, RuleName, RuleTable } from "./rules.js";
+import { causeIn, OPEN_RULES } from "./rules.js";
 import type { Options } from "./settings.js";
 import { Settings } from "./settings.js";
 import { Keepalive } from "./timers.js";
@@ -58,8 +57,8 @@ export class Connection {
   protected readonly output: Output;
   /** @internal */
   protected phase: Phase;
-  /** What the clock said when it was last read; 0 without one. */
-  private now = 0;
+  /** What the clock said when it was last read. NaN without one, as is every time that comes of it: none is ever reached. */
+  private now = NaN;
   /** Whether time may have passed since: events are parsed without a look at the clock. */
   private clockIsOld = false;
   /** When the phase's time is over. */
@@ -83,7 +82,8 @@ export class Connection {
   private encoder: MessageEncoder | undefined;
   private decoder: MessageDecoder | undefined;
   private keepalive: Keepalive | undefined;
-  private messageWriter: MessageWriter | undefined;
+  /** @internal The message in fragments that is being sent. */
+  messageWriter: MessageWriter | undefined;
   private closeReceived: Close | undefined;
   private closeSent: Close | undefined;
   private waitingPongs = 0;
@@ -105,7 +105,7 @@ export class Connection {
     if (role === "client" && settings.platform.random === undefined) {
       throw new UsageError(
         "no-entropy",
-        "a client masks its frames with unpredictable keys (RFC 6455 10.3): give the platform a `random`",
+        "a client needs the platform's `random` for its masking keys (RFC 6455 10.3)",
       );
     }
     this.phase = phase;
@@ -136,17 +136,14 @@ export class Connection {
 
   /** Whether to read the transport. False while `highWaterMark` bytes are unparsed, as nobody takes events, and once closed. */
   get wantsInput(): boolean {
-    if (this.phase.input === "none" || this.level === "destroy" || this.input.ended) return false;
-    return this.input.size < this.settings.highWaterMark;
+    return this.phase.input !== "none" && !this.input.ended && this.input.size < this.settings.highWaterMark;
   }
 
   /** When to call `handleTimeout`, on the platform's clock; undefined: never. It may move later silently. */
   get deadline(): number | undefined {
-    if (this.level === "destroy" || this.phase === PHASES.closed) return undefined;
-    const idle =
-      this.phase === PHASES.open ? (this.keepalive?.deadline(this.wantsInput) ?? Infinity) : Infinity;
-    const deadline = Math.min(this.phaseDeadline, idle);
-    return deadline === Infinity ? undefined : deadline;
+    const deadline =
+      this.phase === PHASES.open ? this.keepalive?.deadline(this.wantsInput) : this.phaseDeadline;
+    return this.level !== "destroy" && deadline !== undefined && deadline < Infinity ? deadline : undefined;
   }
 
   // In
@@ -159,7 +156,7 @@ export class Connection {
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
     if (this.phase === PHASES.closed || this.level === "destroy") return;
-    if (this.input.ended) throw new UsageError("bad-state", "bytes cannot be received after receiveEnd()");
+    if (this.input.ended) throw new UsageError("bad-state", "nothing is received after receiveEnd()");
     if (bytes.length === 0) return;
     if (this.phase !== PHASES.open || this.timesInput) this.readClock();
     if (this.phase.input === "discard") {
@@ -183,24 +180,20 @@ export class Connection {
   transportLost(error?: unknown, by: "transport" | "local" = "transport"): void {
     if (this.phase === PHASES.closed || this.level === "destroy") return;
     this.readClock();
-    this.blame(causeOf(by, "transport-lost", undefined, error));
-    this.destroy();
+    this.giveUp(by, "transport-lost", error);
   }
 
   /** To be called at `deadline`. Early or repeated calls do nothing. */
   handleTimeout(): void {
-    if (this.settings.platform.clock === undefined || this.deadline === undefined) return;
+    if (this.deadline === undefined) return;
     this.readClock();
-    if (this.now >= this.phaseDeadline) {
-      this.phaseTimedOut();
-      return;
+    if (this.phase === PHASES.open) {
+      const due = this.keepalive?.check(this.now, this.wantsInput);
+      if (due === "ping") this.sendPing(NO_BYTES);
+      if (due === "gone") this.giveUp("peer", "pong-timeout");
+    } else if (this.now >= this.phaseDeadline) {
+      this.timedOut();
     }
-    if (this.phase !== PHASES.open) return;
-    const due = this.keepalive?.check(this.now, this.wantsInput);
-    if (due === "ping") this.sendPing(NO_BYTES);
-    if (due !== "gone") return;
-    this.blame(causeOf("peer", "pong-timeout"));
-    this.destroy();
   }
 
   // Out
@@ -234,10 +227,7 @@ export class Connection {
    */
   takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (max !== Infinity && !(Number.isInteger(max) && max > 0)) {
-      throw new UsageError(
-        "bad-argument",
-        `what is taken is a number of bytes from 1 on, not ${String(max)}`,
-      );
+      throw new UsageError("bad-argument", `max must be a number from 1 up to Infinity, not ${String(max)}`);
     }
     if (this.output.size === 0) {
       if (this.timerIsOld) this.readClock();
@@ -246,7 +236,7 @@ export class Connection {
     if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
     this.takenIn = this.phase;
     // Output that moves is life, too: what is waited for comes after it.
-    if (this.phase.timer !== undefined && this.phase.timer !== "handshake") this.startTimer();
+    if (this.phase.state === "closing") this.startTimer();
     if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
       this.waitingPongs = this.takenSincePongs = 0;
       this.answerLatestPing();
@@ -300,11 +290,12 @@ export class Connection {
    * @throws {UsageError} "bad-argument", or "bad-state" before `open` and inside a fragmented message
    */
   sendPrepared(message: PreparedMessage): boolean {
-    if (!(message instanceof PreparedMessage)) {
+    // Not `instanceof`: who prepares no messages has no need of the class.
+    if (typeof (message as PreparedMessage | null | undefined)?.codedWith !== "function") {
       throw new UsageError("bad-argument", "sendPrepared() takes a PreparedMessage");
     }
     if (!this.maySend()) return false;
-    const coded = this.coding && message.codedWith(this.coding, (coding) => this.requireEncoder(coding));
+    const coded = this.coding && message.codedWith(this.coding, this);
     if (coded !== undefined) this.encoder?.forget(); // RFC 7692 7.1.1: the peer's window has something else than ours now
     const { frame, payload } = coded ?? message;
     if (this.role === "server") this.writer.writeFramed(frame);
@@ -319,13 +310,13 @@ export class Connection {
    */
   startMessage(kind: "text" | "binary", options?: SendOptions): MessageWriter {
     if (kind !== "text" && kind !== "binary") {
-      throw new UsageError("bad-argument", `a message is "text" or "binary", not ${String(kind)}`);
+      throw new UsageError("bad-argument", `a message must be text or binary, not ${String(kind)}`);
     }
-    if (!this.maySend()) return new MessageWriter(kind, undefined, this);
+    if (!this.maySend()) return new MessageWriter(kind, this);
     // By default not compressed: some clients fail on compressed fragments.
     const encoder =
       this.coding !== undefined && options?.compress === true ? this.requireEncoder(this.coding) : undefined;
-    this.messageWriter = new MessageWriter(kind, this.writer, this, encoder);
+    this.messageWriter = new MessageWriter(kind, this, encoder);
     return this.messageWriter;
   }
 
@@ -365,13 +356,12 @@ export class Connection {
     this.readClock();
     if (this.level === "destroy") return false;
     if (this.phase.state === "connecting") {
-      this.blame(causeOf("local", "aborted"));
-      this.destroy();
+      this.giveUp("local", "aborted");
       this.step("aborted");
       return true;
     }
     if (!this.maySendControl()) return false;
-    this.blame(causeOf("local", "closed"));
+    this.blame("local", "closed");
     this.sendClose({ code: code ?? NO_STATUS, reason });
     this.step("closeSent");
     return true;
@@ -380,24 +370,20 @@ export class Connection {
   // For the opening handshakes
 
   /** @internal The next event of the opening handshake. */
-  /* v8 ignore next -- who begins with one overrides it */
-  protected nextOpeningEvent(): ConnectionEvent | undefined {
-    return undefined;
-  }
+  protected nextOpeningEvent?(): ConnectionEvent | undefined;
 
-  /** @internal The opening handshake took too long. */
-  protected openingTimedOut(): void {
-    this.blame(causeOf("peer", "handshake-timeout"));
-    this.destroy();
+  /** @internal The phase took too long. */
+  protected timedOut(): void {
+    // Where it ends for another reason already, that stays.
+    this.giveUp("peer", this.phase === PHASES.head ? "handshake-timeout" : "close-timeout");
   }
 
   /** @internal The opening handshake succeeded, or there was none. */
   protected opened(event: OpenEvent, coding?: MessageCoding): void {
     this.tell(event);
     this.coding = coding;
-    const { platform, timeouts } = this.settings;
-    if (platform.clock !== undefined && timeouts.ping < Infinity)
-      this.keepalive = new Keepalive(timeouts, this.now);
+    const { timeouts } = this.settings;
+    if (timeouts.ping < Infinity) this.keepalive = new Keepalive(timeouts, this.now);
     this.step("opened");
   }
 
@@ -407,19 +393,24 @@ export class Connection {
   }
 
   /** @internal Says why the connection ends, unless something said so before. A regular closing gives way to what spoils it. */
-  protected blame(cause: Cause): void {
+  protected blame(by: Cause["by"], rule: RuleName, offset?: number, error?: unknown): Cause {
+    const cause = causeIn(this.rules, by, rule, offset, error);
     if (this.cause === undefined || (this.cause.rule === "closed" && !this.clean)) this.cause = cause;
+    return cause;
+  }
+
+  /** @internal What it can report. */
+  protected get rules(): RuleTable {
+    return OPEN_RULES;
   }
 
   /** @internal The peer broke a rule: fails the connection (RFC 6455 7.1.7). */
   protected fail(rule: RuleName, offset?: number): ClosingEvent {
-    const { code, says }: Rule = RULES[rule];
-    const cause = causeOf("peer", rule, offset);
-    this.blame(cause);
-    const opening = this.phase.state === "connecting"; // no Close can be sent yet, and the code may be an HTTP status
-    if (this.phase === PHASES.open && this.level !== "destroy") this.sendClose({ code, reason: says });
+    const { code, says } = this.rules[rule] as Rule;
+    const cause = this.blame("peer", rule, offset);
+    this.sendClose({ code, reason: says });
     this.step("failed");
-    return { type: "closing", code: opening ? ABNORMAL : code, reason: says, cause };
+    return { type: "closing", code: code < 1000 ? ABNORMAL : code, reason: says, cause }; // below is an HTTP status
   }
 
   /** @internal Goes on to the phase that follows. */
@@ -438,19 +429,23 @@ export class Connection {
       this.encoder?.release();
       this.decoder?.release();
       this.coding = this.encoder = this.decoder = undefined;
-      this.messageWriter?.detach();
       this.messageWriter = this.pings = this.keepalive = this.latestPing = undefined;
     }
     this.startTimer();
     if (phase.input === "discard") this.discard(this.input.clear());
   }
 
-  /** @internal Gives the transport up. What it brought before is still read. */
-  protected destroy(): void {
+  /** Gives the transport up, and says why. */
+  private giveUp(by: Cause["by"], rule: RuleName, error?: unknown): void {
+    this.blame(by, rule, undefined, error);
+    this.destroy();
+  }
+
+  /** Gives the transport up. What it brought before is still read. */
+  private destroy(): void {
     this.level = "destroy";
     if (this.output.size > 0) this.closeSent = undefined; // nothing follows a Close, so that it was not taken
     this.output.clear();
-    this.messageWriter?.detach();
     this.messageWriter = undefined;
     this.input.ended = true;
     if (!this.readsOn) this.step("destroyed");
@@ -463,12 +458,12 @@ export class Connection {
 
   /** Whether it matters when bytes come in: reading the clock for each chunk is not free. */
   private get timesInput(): boolean {
-    return this.keepalive !== undefined || this.pings !== undefined || this.timerIsOld;
+    return this.keepalive !== undefined || this.timesOutput;
   }
 
   /** Whether it matters when output is taken: that of a ping is. */
   private get timesOutput(): boolean {
-    return this.pings !== undefined || this.timerIsOld || this.keepalive?.pings === true;
+    return this.pings !== undefined || this.timerIsOld;
   }
 
   /** @internal */
@@ -483,20 +478,9 @@ export class Connection {
   // Time
 
   private startTimer(): void {
-    const { platform, timeouts } = this.settings;
     const { timer } = this.phase;
     this.timerIsOld = this.clockIsOld;
-    this.phaseDeadline =
-      timer === undefined || platform.clock === undefined ? Infinity : this.now + timeouts[timer];
-  }
-
-  private phaseTimedOut(): void {
-    if (this.phase === PHASES.head) {
-      this.openingTimedOut();
-      return;
-    }
-    if (this.phase === PHASES.closeSent) this.blame(causeOf("peer", "close-timeout"));
-    this.destroy();
+    this.phaseDeadline = timer === undefined ? Infinity : this.now + this.settings.timeouts[timer];
   }
 
   // Reading
@@ -514,10 +498,12 @@ export class Connection {
       if (phase === PHASES.closed) {
         if (this.closedTold) return undefined;
         this.closedTold = true;
-        return this.closedEvent();
+        const close = this.closeReceived ?? { code: ABNORMAL, reason: "" }; // RFC 6455 7.1.5
+        const cause = this.cause as Cause; // nothing ends a connection without blame
+        return { type: "closed", ...close, clean: this.clean, sent: this.closeSent, cause };
       }
       if (phase === PHASES.head) {
-        const event = this.nextOpeningEvent();
+        const event = this.nextOpeningEvent?.();
         if (event !== undefined) return event;
       }
       if (this.waiting !== undefined) return this.nextOf(this.waiting);
@@ -531,9 +517,9 @@ export class Connection {
           continue;
         }
         if (phase === PHASES.deciding || !this.input.ended) return undefined;
-        if (phase.input === "frames") this.blame(causeOf("peer", "no-close", this.input.offset));
-        if (phase.input === "head") this.blame(causeOf("peer", "no-handshake", this.input.offset));
-        this.step(this.level === "destroy" ? "destroyed" : "peerEnded");
+        if (phase.input === "frames") this.blame("peer", "no-close", this.input.offset);
+        if (phase.input === "head") this.blame("peer", "no-handshake", this.input.offset);
+        this.step("peerEnded");
       }
     }
   }
@@ -550,8 +536,7 @@ export class Connection {
 
   /** Whether to go at once in place of an end: the transport cannot be half closed, and no clock says how long to wait. */
   private get lingersInVain(): boolean {
-    const { halfClose, platform } = this.settings;
-    return !halfClose && platform.clock === undefined && this.output.size === 0;
+    return !this.settings.halfClose && Number.isNaN(this.now) && this.output.size === 0;
   }
 
   /** Goes on where `reader` gave no message, or where there is none. */
@@ -605,9 +590,11 @@ export class Connection {
     const { opcode, offset } = frame;
     const payload = viewOf(frame.bytes, frame.start, frame.end);
     if (opcode === CLOSE) return this.readClose(payload, offset);
-    if (opcode === PONG) return this.readPong(payload);
+    if (opcode === PONG) {
+      return { type: "pong", payload, roundTripTime: this.pings?.answered(payload, this.now) };
+    }
     // RFC 6455 5.5.2: answered as soon as may be, inside a message too, but not after our Close.
-    if (this.phase === PHASES.open && this.level !== "destroy") {
+    if (this.state === "open") {
       if (this.waitingPongs < MAX_WAITING_PONGS) {
         this.waitingPongs++;
         this.writer.writeChecked(FIN | PONG, payload);
@@ -618,23 +605,14 @@ export class Connection {
     return { type: "ping", payload };
   }
 
-  private readPong(payload: Uint8Array): PongEvent {
-    const roundTripTime = this.pings?.answered(payload, this.now);
-    const timed = this.settings.platform.clock !== undefined;
-    return { type: "pong", payload, roundTripTime: timed ? roundTripTime : undefined };
-  }
-
   private readClose(payload: Uint8Array, offset: number): ClosingEvent {
     const close = decodeClose(payload);
     if ("rule" in close) return this.fail(close.rule, offset + close.index);
     this.closeReceived = close;
-    const cause = causeOf("peer", "closed", offset);
-    if (this.phase === PHASES.open) {
-      this.blame(cause);
-      if (this.level !== "destroy") this.sendClose(close); // RFC 6455 5.5.1: the code is echoed; so is the reason
-    }
+    const cause = this.blame("peer", "closed", offset);
+    this.sendClose(close); // RFC 6455 5.5.1: the code is echoed; so is the reason
     this.step("closeReceived");
-    return { type: "closing", code: close.code, reason: close.reason, cause };
+    return { type: "closing", ...close, cause };
   }
 
   // Closing
@@ -643,14 +621,9 @@ export class Connection {
     return this.closeSent !== undefined && this.closeReceived !== undefined; // RFC 6455 7.1.4
   }
 
-  private closedEvent(): ClosedEvent {
-    const { code, reason } = this.closeReceived ?? { code: ABNORMAL, reason: "" }; // RFC 6455 7.1.5
-    const cause = this.cause as Cause; // nothing ends a connection without blame
-    return { type: "closed", code, reason, clean: this.clean, sent: this.closeSent, cause };
-  }
-
+  /** Sends a Close where one can be sent, and none was. */
   private sendClose(close: Close): void {
-    this.messageWriter?.detach();
+    if (this.state !== "open") return;
     this.messageWriter = undefined;
     this.answerLatestPing(); // nothing follows a Close (RFC 6455 5.5.1)
     this.writer.writeChecked(FIN | CLOSE, encodeClose(close));
@@ -671,8 +644,8 @@ export class Connection {
 
   // Sending
 
-  /** Made when there is something to send. */
-  private get writer(): FrameWriter {
+  /** @internal Made when there is something to send. */
+  get writer(): FrameWriter {
     return (this.lazyWriter ??= this.createWriter());
   }
 
@@ -700,21 +673,20 @@ export class Connection {
     }
   }
 
-  private requireEncoder(coding: MessageCoding): MessageEncoder {
+  /** @internal */
+  requireEncoder(coding: MessageCoding): MessageEncoder {
     return (this.encoder ??= coding.createEncoder());
   }
 
   /** @internal */
   utf8Of(text: string): Uint8Array {
-    const utf8 = this.settings.platform.utf8 ?? portableUtf8;
-    const bytes = new Uint8Array(utf8.byteLength(text));
-    utf8.encodeInto(text, bytes, 0);
-    return bytes;
+    return encodeUtf8(text, this.settings.platform.utf8);
   }
 
+  /** Sends a ping, and remembers it where there is a clock to time it by. */
   private sendPing(payload: Uint8Array): void {
     this.writer.writeChecked(FIN | PING, payload);
-    (this.pings ??= new PingsOut()).queued(payload);
+    if (!Number.isNaN(this.now)) (this.pings ??= new PingsOut()).queued(payload);
   }
 
   /** Whether a whole message may be sent now; false: too late. */
@@ -729,7 +701,7 @@ export class Connection {
     }
     if (!this.maySendControl()) return false;
     if (this.messageWriter !== undefined) {
-      throw new UsageError("bad-state", "a message is being sent in fragments: end() it before another");
+      throw new UsageError("bad-state", "a message in fragments is being sent: end() it first");
     }
     this.boundOutput();
     return this.level !== "destroy";
@@ -738,19 +710,13 @@ export class Connection {
   /** @internal */
   boundOutput(): void {
     if (this.output.size <= this.settings.limits.output) return;
-    this.blame(causeOf("peer", "output-limit"));
-    this.destroy();
-  }
-
-  /** @internal */
-  messageEnded(): void {
-    this.messageWriter = undefined;
+    this.giveUp("peer", "output-limit");
   }
 
   private maySendControl(): boolean {
     if (this.phase === PHASES.open) return this.level !== "destroy";
     if (this.phase.state === "connecting" && this.level !== "destroy") {
-      throw new UsageError("bad-state", "the connection is not open yet: wait for the `open` event");
+      throw new UsageError("bad-state", "not open yet: wait for the `open` event");
     }
     return false;
   }

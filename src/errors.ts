@@ -42,7 +42,5 @@ export function requireString(value: unknown, what: string): asserts value is st
 }
 
 function describe(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "an array";
-  return typeof value === "object" ? (value.constructor?.name ?? "an object") : `a ${typeof value}`;
+  return Object.prototype.toString.call(value).slice(8, -1); // of "[object String]", for example
 }

@@ -8,54 +8,36 @@ export interface Rule {
   readonly says: string;
 }
 
-/** The rules by name. Their order means nothing; the names are part of the API (`cause.rule`). */
-export const RULES = {
+// In tables, so that whoever bundles one kind of connection gets no more than what that can report.
+
+/** What an open connection can report. */
+const OPEN = {
   // Frames
-  "reserved-bits": {
-    section: "RFC 6455 5.2",
-    code: 1002,
-    says: "a reserved bit is set that no extension has given a meaning",
-  },
+  "reserved-bits": { section: "RFC 6455 5.2", code: 1002, says: "a reserved bit is set" },
   "reserved-opcode": { section: "RFC 6455 5.2", code: 1002, says: "the opcode is reserved" },
   "fragmented-control": { section: "RFC 6455 5.5", code: 1002, says: "a control frame is fragmented" },
-  "long-control": {
-    section: "RFC 6455 5.5",
-    code: 1002,
-    says: "a control frame's payload is over 125 bytes",
-  },
-  "lone-continuation": {
-    section: "RFC 6455 5.4",
-    code: 1002,
-    says: "a continuation has no message to continue",
-  },
-  "interleaved-message": {
-    section: "RFC 6455 5.4",
-    code: 1002,
-    says: "a new message starts inside a fragmented one",
-  },
+  "long-control": { section: "RFC 6455 5.5", code: 1002, says: "a control frame has over 125 bytes" },
+  "lone-continuation": { section: "RFC 6455 5.4", code: 1002, says: "there is no message to continue" },
+  "interleaved-message": { section: "RFC 6455 5.4", code: 1002, says: "a message starts inside another" },
   "unmasked-frame": { section: "RFC 6455 5.1", code: 1002, says: "a client's frame is not masked" },
   "masked-frame": { section: "RFC 6455 5.1", code: 1002, says: "a server's frame is masked" },
   "non-minimal-length": {
     section: "RFC 6455 5.2",
     code: 1002,
-    says: "the payload length is not in its shortest form",
+    says: "the length is not in its shortest form",
   },
-  "length-top-bit": {
-    section: "RFC 6455 5.2",
-    code: 1002,
-    says: "the top bit of a 64-bit payload length is set",
-  },
-  "frame-limit": { section: "RFC 6455 10.4", code: 1009, says: "the frame is longer than the limit" },
+  "length-top-bit": { section: "RFC 6455 5.2", code: 1002, says: "the length's top bit is set" },
+  "frame-limit": { section: "RFC 6455 10.4", code: 1009, says: "the frame is over the limit" },
   // Messages
-  "message-limit": { section: "RFC 6455 10.4", code: 1009, says: "the message is longer than the limit" },
+  "message-limit": { section: "RFC 6455 10.4", code: 1009, says: "the message is over the limit" },
   "bad-coding": {
     section: "RFC 7692 7.2.2",
     code: 1007,
-    says: "a compressed message is not DEFLATE, or was cut off",
+    says: "a compressed message is not DEFLATE, or cut off",
   },
   "invalid-utf8": { section: "RFC 6455 8.1", code: 1007, says: "a text is not UTF-8" },
   // The closing handshake
-  "close-length": { section: "RFC 6455 5.5.1", code: 1002, says: "a Close frame's payload is one byte long" },
+  "close-length": { section: "RFC 6455 5.5.1", code: 1002, says: "a Close frame has one byte" },
   "close-code": { section: "RFC 6455 7.4", code: 1002, says: "the close code may not be sent" },
   "close-reason": { section: "RFC 6455 5.5.1", code: 1007, says: "the close reason is not UTF-8" },
   "no-close": { section: "RFC 6455 7.1.5", code: 1006, says: "the stream ended without a Close frame" },
@@ -67,60 +49,31 @@ export const RULES = {
   "output-limit": {
     section: "RFC 6455 10.4",
     code: 1006,
-    says: "more output waits than the limit allows: the peer reads too slowly",
+    says: "the output is over the limit: the peer reads too slowly",
   },
   "pong-timeout": { section: "RFC 6455 5.5.2", code: 1011, says: "a ping was not answered in time" },
-  // The opening handshake, read by a server
+  // Nobody's fault
+  closed: { section: "RFC 6455 7.1.2", code: 1005, says: "the closing handshake was started" },
+  aborted: { section: "RFC 6455 7.1.7", code: 1006, says: "it was closed before it was open" },
+  "transport-lost": { section: "RFC 6455 7.1.5", code: 1006, says: "the transport was lost" },
+} as const;
+
+/** What either role can report of the opening handshake. */
+const OPENING = {
   "start-line-limit": {
     section: "RFC 9110 15.5.15",
     code: 414,
-    says: "the first line of the message is too long",
+    says: "the first line is too long",
   },
-  "head-limit": { section: "RFC 6585 5", code: 431, says: "the head of the message is too long" },
+  "head-limit": { section: "RFC 6585 5", code: 431, says: "the head is too long" },
   "header-count": { section: "RFC 6585 5", code: 431, says: "there are too many header fields" },
   "bad-line-end": { section: "RFC 9112 2.2", code: 400, says: "a line does not end in CR LF" },
-  "bad-request-line": { section: "RFC 9112 3", code: 400, says: "the request line is malformed" },
   "bad-header-line": { section: "RFC 9112 5", code: 400, says: "a header line is malformed" },
   "http-version": { section: "RFC 9110 15.6.6", code: 505, says: "only HTTP/1.1 is spoken here" },
-  "http-1.0": {
-    section: "RFC 9110 7.8",
-    code: 426,
-    says: "HTTP/1.0 cannot be upgraded; a proxy in front has to be set to speak HTTP/1.1 to this server and to pass on the Upgrade and Connection headers",
-  },
-  method: {
-    section: "RFC 6455 4.2.1",
-    code: 405,
-    says: "the method of a WebSocket's opening handshake is GET",
-  },
-  body: { section: "RFC 6455 4.1", code: 400, says: "the opening handshake has no body" },
-  host: { section: "RFC 9112 3.2", code: 400, says: "there must be exactly one valid Host header" },
-  target: {
-    section: "RFC 9112 3.2",
-    code: 400,
-    says: "the request target is neither a path nor an http URL",
-  },
-  upgrade: {
-    section: "RFC 6455 4.2.1",
-    code: 426,
-    says: "this is a WebSocket endpoint; the request needs Upgrade: websocket and Connection: Upgrade (does a proxy in front drop them?)",
-  },
-  key: { section: "RFC 6455 4.2.1", code: 400, says: "Sec-WebSocket-Key must be 16 bytes in base64, once" },
-  version: { section: "RFC 6455 4.4", code: 426, says: "only version 13 of the protocol is spoken here" },
   "doubled-header": {
     section: "RFC 6455 11.3",
     code: 400,
-    says: "a header that may stand only once is doubled",
-  },
-  subprotocols: {
-    section: "RFC 6455 11.3.4",
-    code: 400,
-    says: "Sec-WebSocket-Protocol must list distinct tokens",
-  },
-  extensions: { section: "RFC 6455 9.1", code: 400, says: "Sec-WebSocket-Extensions is malformed" },
-  protocol: {
-    section: "RFC 8441 4",
-    code: 501,
-    says: "the :protocol of this extended CONNECT is not websocket",
+    says: "a header is doubled that may stand only once",
   },
   "no-handshake": {
     section: "RFC 6455 4",
@@ -132,57 +85,121 @@ export const RULES = {
     code: 408,
     says: "the opening handshake was not finished in time",
   },
-  // The opening handshake, read by a client; no status can be sent, the connection fails (RFC 6455 4.1)
-  "bad-status-line": { section: "RFC 9112 4", code: 1006, says: "the status line is malformed" },
-  "response-status": { section: "RFC 6455 4.1", code: 1006, says: "the status does not open a WebSocket" },
-  "response-upgrade": {
-    section: "RFC 6455 4.1",
-    code: 1006,
-    says: "the response's Upgrade is not exactly websocket",
+} as const;
+
+/** The opening handshake, read by a server. */
+const REQUEST = {
+  "bad-request-line": { section: "RFC 9112 3", code: 400, says: "the request line is malformed" },
+  "http-1.0": {
+    section: "RFC 9110 7.8",
+    code: 426,
+    says: "HTTP/1.0 cannot be upgraded: a proxy in front must speak HTTP/1.1 and pass on Upgrade and Connection",
   },
-  "response-connection": {
-    section: "RFC 6455 4.1",
-    code: 1006,
-    says: "the response's Connection does not list Upgrade",
+  method: {
+    section: "RFC 6455 4.2.1",
+    code: 405,
+    says: "the opening handshake is a GET",
   },
-  "response-accept": {
-    section: "RFC 6455 4.1",
-    code: 1006,
-    says: "Sec-WebSocket-Accept does not fit the key that was sent",
+  body: { section: "RFC 6455 4.1", code: 400, says: "the opening handshake has no body" },
+  host: { section: "RFC 9112 3.2", code: 400, says: "there must be one valid Host header" },
+  target: {
+    section: "RFC 9112 3.2",
+    code: 400,
+    says: "the request target is neither a path nor an http URL",
   },
-  "response-extension": {
-    section: "RFC 6455 4.1",
-    code: 1006,
-    says: "the response uses an extension that was not offered",
+  upgrade: {
+    section: "RFC 6455 4.2.1",
+    code: 426,
+    says: "a WebSocket needs Upgrade: websocket and Connection: Upgrade (does a proxy in front drop them?)",
   },
-  "response-subprotocol": {
-    section: "RFC 6455 4.1",
-    code: 1006,
-    says: "the response picks a subprotocol that was not offered",
+  key: { section: "RFC 6455 4.2.1", code: 400, says: "Sec-WebSocket-Key must be 16 bytes in base64, once" },
+  version: { section: "RFC 6455 4.4", code: 426, says: "only version 13 is spoken here" },
+  subprotocols: {
+    section: "RFC 6455 11.3.4",
+    code: 400,
+    says: "Sec-WebSocket-Protocol must list distinct tokens",
   },
-  "extended-connect": {
-    section: "RFC 8441 3",
-    code: 1006,
-    says: "the server's SETTINGS do not allow extended CONNECT",
-  },
-  rejected: {
-    section: "RFC 6455 4.1",
-    code: 1006,
-    says: "the server answered the opening handshake with another status",
+  extensions: { section: "RFC 6455 9.1", code: 400, says: "Sec-WebSocket-Extensions is malformed" },
+  protocol: {
+    section: "RFC 8441 4",
+    code: 501,
+    says: "the :protocol is not websocket",
   },
   // Nobody's fault
-  closed: { section: "RFC 6455 7.1.2", code: 1005, says: "the closing handshake was started" },
   "not-accepted": {
     section: "RFC 6455 4.2.2",
     code: 1006,
     says: "the application rejected the opening handshake",
   },
-  aborted: { section: "RFC 6455 7.1.7", code: 1006, says: "the connection was closed before it was open" },
-  "transport-lost": { section: "RFC 6455 7.1.5", code: 1006, says: "the transport was lost" },
+} as const;
+
+/** The opening handshake, read by a client; no status can be sent, the connection fails (RFC 6455 4.1). */
+const RESPONSE = {
+  "bad-status-line": { section: "RFC 9112 4", code: 1006, says: "the status line is malformed" },
+  "response-status": { section: "RFC 6455 4.1", code: 1006, says: "the status does not open a WebSocket" },
+  "response-upgrade": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "Upgrade is not exactly websocket",
+  },
+  "response-connection": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "Connection does not list Upgrade",
+  },
+  "response-accept": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "Sec-WebSocket-Accept does not fit the key",
+  },
+  "response-extension": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "an extension was not offered",
+  },
+  "response-subprotocol": {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the subprotocol was not offered",
+  },
+  rejected: {
+    section: "RFC 6455 4.1",
+    code: 1006,
+    says: "the server answered with another status",
+  },
+} as const;
+
+/** What a client reports that speaks HTTP/2. */
+const HTTP2 = {
+  "extended-connect": {
+    section: "RFC 8441 3",
+    code: 1006,
+    says: "the server's SETTINGS do not allow extended CONNECT",
+  },
 } as const;
 
 /** The name of a rule, as `cause.rule` has it. */
-export type RuleName = keyof typeof RULES;
+export type RuleName =
+  | keyof typeof OPEN
+  | keyof typeof OPENING
+  | keyof typeof REQUEST
+  | keyof typeof RESPONSE
+  | keyof typeof HTTP2;
+
+/** The rules that a kind of connection can report. It is asked for no others. */
+export type RuleTable = { readonly [N in RuleName]?: Rule };
+
+export const OPEN_RULES: RuleTable = OPEN;
+export const SERVER_RULES: RuleTable = /* @__PURE__ */ Object.assign({}, OPEN, OPENING, REQUEST);
+export const CLIENT_RULES: RuleTable = /* @__PURE__ */ Object.assign({}, OPEN, OPENING, RESPONSE);
+
+/** The rules by name. Their order means nothing; the names are part of the API (`cause.rule`). */
+export const RULES: { readonly [N in RuleName]: Rule } = /* @__PURE__ */ Object.assign(
+  {},
+  OPEN,
+  OPENING,
+  /* @__PURE__ */ Object.assign({}, REQUEST, RESPONSE, HTTP2),
+);
 
 /** Why a connection ended. */
 export interface Cause {
@@ -200,7 +217,18 @@ export interface Cause {
 }
 
 export function causeOf(by: Cause["by"], name: RuleName, offset?: number, error?: unknown): Cause {
-  const { section, says }: Rule = RULES[name];
+  return causeIn(RULES, by, name, offset, error);
+}
+
+/** As `causeOf`, of a rule in `rules`. */
+export function causeIn(
+  rules: RuleTable,
+  by: Cause["by"],
+  name: RuleName,
+  offset?: number,
+  error?: unknown,
+): Cause {
+  const { section, says } = rules[name] as Rule;
   const cause = { by, rule: name, section, message: says, offset };
   return error === undefined ? cause : { ...cause, error };
 }

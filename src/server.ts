@@ -1,4 +1,3 @@
-import { portableUtf8 } from "./bytes/utf8.js";
 import { PHASES } from "./closing.js";
 import { Connection } from "./connection.js";
 import { requireBytes, UsageError } from "./errors.js";
@@ -17,8 +16,9 @@ import {
 } from "./handshake/negotiation.js";
 import type { RequestData } from "./handshake/request.js";
 import { ABNORMAL } from "./message/close.js";
-import type { RuleName } from "./rules.js";
-import { causeOf, RULES } from "./rules.js";
+import { encodeUtf8 } from "./message/text.js";
+import type { Rule, RuleName, RuleTable } from "./rules.js";
+import { SERVER_RULES } from "./rules.js";
 import type { Options, Settings } from "./settings.js";
 
 /** How to accept a request. */
@@ -69,7 +69,7 @@ export class ServerConnection extends Connection {
       throw new UsageError("bad-state", "there is a request already");
     }
     if (this.settings.http === "1.1" && isExtendedConnect(request)) {
-      throw new UsageError("bad-state", 'an extended CONNECT is answered as data: set `http: "external"`');
+      throw new UsageError("bad-state", 'an extended CONNECT needs `http: "external"`');
     }
     this.readClock();
     this.tell(this.examine(request, undefined));
@@ -90,7 +90,7 @@ export class ServerConnection extends Connection {
     if (subprotocol !== undefined && !subprotocols.includes(subprotocol)) {
       throw new UsageError(
         "bad-subprotocol",
-        `the subprotocol ${quote(subprotocol)} was not offered (RFC 6455 4.2.2): pick one of ${quote(subprotocols)}, or none`,
+        `${quote(subprotocol)} was not offered (RFC 6455 4.2.2): pick one of ${quote(subprotocols)}, or none`,
       );
     }
     const { extensions, platform } = this.settings;
@@ -115,12 +115,10 @@ export class ServerConnection extends Connection {
     if (!Number.isInteger(status) || status < 300 || status > 599) {
       throw new UsageError(
         "bad-argument",
-        `the status of a rejection is from 300 to 599, not ${String(status)}`,
+        `the status must be a number from 300 to 599, not ${String(status)}`,
       );
     }
-    if (body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array)) {
-      throw new UsageError("bad-argument", "the body of a rejection is a string or a Uint8Array");
-    }
+    if (body !== undefined && typeof body !== "string") requireBytes(body, "a body that is no string");
     const list = [...checkHeaders(headers, isFramingHeader)];
     if (examined === undefined) return false;
     if (typeof body === "string" && headerValues(list, "content-type").length === 0) {
@@ -128,15 +126,19 @@ export class ServerConnection extends Connection {
     }
     this.readClock();
     this.examined = undefined;
-    const cause = causeOf("local", "not-accepted");
-    this.blame(cause);
+    const cause = this.blame("local", "not-accepted");
     this.respondFinally({
       status,
       headers: list,
-      body: typeof body === "string" ? encode(body) : (body ?? NO_BODY),
+      body: typeof body === "string" ? encodeUtf8(body) : (body ?? NO_BODY),
     });
     this.tell({ type: "closing", code: ABNORMAL, reason: "", cause });
     return true;
+  }
+
+  /** @internal */
+  protected override get rules(): RuleTable {
+    return SERVER_RULES;
   }
 
   /** @internal */
@@ -144,7 +146,7 @@ export class ServerConnection extends Connection {
     const { input, settings } = this;
     if (settings.http === "external") return undefined;
     while (input.position < input.end || input.advance()) {
-      const parser = (this.parser ??= new HeadParser(settings.limits, judgeRequestLine, "bad-request-line"));
+      const parser = (this.parser ??= new HeadParser(settings.limits, judgeRequestLine));
       input.position = parser.read(input.bytes, input.position, input.end);
       if (!parser.done && parser.fault === undefined) continue;
       this.parser = undefined;
@@ -159,8 +161,9 @@ export class ServerConnection extends Connection {
   }
 
   /** @internal */
-  protected override openingTimedOut(): void {
-    this.tell(this.refuse("handshake-timeout", undefined, undefined));
+  protected override timedOut(): void {
+    if (this.phase === PHASES.head) this.tell(this.refuse("handshake-timeout", undefined, undefined));
+    else super.timedOut();
   }
 
   private examine(data: RequestData, offset: number | undefined): ConnectionEvent {
@@ -172,10 +175,9 @@ export class ServerConnection extends Connection {
   }
 
   private refuse(rule: RuleName, offset: number | undefined, data: RequestData | undefined): ClosingEvent {
-    const cause = causeOf("peer", rule, offset);
-    this.blame(cause);
-    this.respondFinally(refusal(rule, data));
-    return { type: "closing", code: ABNORMAL, reason: RULES[rule].says, cause };
+    const cause = this.blame("peer", rule, offset);
+    this.respondFinally(refusal(this.rules[rule] as Rule, data));
+    return { type: "closing", code: ABNORMAL, reason: cause.message, cause };
   }
 
   /** The request that awaits an answer; undefined where it is too late for one. */
@@ -184,9 +186,7 @@ export class ServerConnection extends Connection {
     if (this.examined !== undefined) return this.examined;
     throw new UsageError(
       "bad-state",
-      this.state === "open"
-        ? "the request was accepted already"
-        : "there is no request yet: wait for its event",
+      this.state === "open" ? "the request was accepted" : "no request yet: wait for the `request` event",
     );
   }
 
@@ -197,8 +197,7 @@ export class ServerConnection extends Connection {
       this.response = response;
     } else {
       const { status, body = NO_BODY } = response;
-      const headers: [string, string][] = [];
-      for (const [name, value] of response.headers) headers.push([name, value]);
+      const headers: (readonly [string, string])[] = [...response.headers];
       // RFC 9110 7.8: Upgrade goes with a Connection option of its name.
       const upgrade = headerValues(headers, "upgrade").length > 0;
       headers.push(["Connection", upgrade ? "Upgrade, close" : "close"]);
@@ -241,9 +240,3 @@ const REASONS: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
   505: "HTTP Version Not Supported",
 };
-
-function encode(text: string): Uint8Array {
-  const bytes = new Uint8Array(portableUtf8.byteLength(text));
-  portableUtf8.encodeInto(text, bytes, 0);
-  return bytes;
-}

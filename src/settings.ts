@@ -76,39 +76,20 @@ export class Settings {
   readonly limits: Defined<Limits>;
   readonly timeouts: Defined<Timeouts>;
   /** @internal For each role a reader that no connection is using. */
-  readonly readers: { server: MessageReader | undefined; client: MessageReader | undefined } = {
-    server: undefined,
-    client: undefined,
-  };
+  readonly readers: { server?: MessageReader | undefined; client?: MessageReader | undefined } = {};
 
   /** @throws {UsageError} "bad-option" */
   constructor(options: Options) {
     this.platform = options.platform ?? {};
-    this.http = oneOf("http", options.http ?? "1.1", ["1.1", "external"]);
+    this.http = oneOf("http", options.http, ["1.1", "external"]);
     this.halfClose = options.halfClose ?? false;
     this.streaming = options.streaming ?? false;
-    this.text = oneOf("text", options.text ?? "string", ["string", "bytes"]);
-    this.highWaterMark = positive("highWaterMark", options.highWaterMark, 65536);
+    this.text = oneOf("text", options.text, ["string", "bytes"]);
+    const { highWaterMark = 65536 } = options;
+    this.highWaterMark = positive("highWaterMark", highWaterMark);
     this.extensions = list("extensions", options.extensions ?? []);
-    const limits = options.limits ?? {};
-    this.limits = {
-      message: count("limits.message", limits.message, 16 * MIB),
-      frame: count("limits.frame", limits.frame, Infinity),
-      head: count("limits.head", limits.head, 16384),
-      headers: count("limits.headers", limits.headers, 100),
-      body: count("limits.body", limits.body, 65536),
-      informational: count("limits.informational", limits.informational, 8),
-      output: count("limits.output", limits.output, 64 * MIB),
-      discard: count("limits.discard", limits.discard, 64 * MIB),
-    };
-    const timeouts = options.timeouts ?? {};
-    this.timeouts = {
-      handshake: positive("timeouts.handshake", timeouts.handshake, 10_000),
-      closing: positive("timeouts.closing", timeouts.closing, 10_000),
-      linger: positive("timeouts.linger", timeouts.linger, 2_000),
-      ping: positive("timeouts.ping", timeouts.ping, Infinity),
-      pong: positive("timeouts.pong", timeouts.pong, 30_000),
-    };
+    this.limits = filled("limits", options.limits, LIMITS, count);
+    this.timeouts = filled("timeouts", options.timeouts, TIMEOUTS, positive);
   }
 
   static of(options: Options | Settings): Settings {
@@ -118,30 +99,62 @@ export class Settings {
 
 const MIB = 1024 * 1024;
 
-function size(name: string, value: number | undefined, byDefault: number): number {
-  if (value === undefined) return byDefault;
-  if (typeof value === "number" && value >= 0) return value;
-  throw new UsageError("bad-option", `${name} must be a number from 0 to Infinity, not ${String(value)}`);
+const LIMITS: Defined<Limits> = {
+  message: 16 * MIB,
+  frame: Infinity,
+  head: 16384,
+  headers: 100,
+  body: 65536,
+  informational: 8,
+  output: 64 * MIB,
+  discard: 64 * MIB,
+};
+
+const TIMEOUTS: Defined<Timeouts> = {
+  handshake: 10_000,
+  closing: 10_000,
+  linger: 2_000,
+  ping: Infinity,
+  pong: 30_000,
+};
+
+/** What is `given` of the group of options, checked, and the defaults in place of the others. */
+function filled<T extends Readonly<Record<keyof T, number>>>(
+  group: string,
+  given: { readonly [K in keyof T]?: number | undefined } | undefined,
+  defaults: T,
+  check: (name: string, value: number) => number,
+): T {
+  const all: Record<keyof T, number> = { ...defaults };
+  for (const name in defaults) {
+    const value: number | undefined = given?.[name];
+    if (value !== undefined) all[name] = check(`${group}.${name}`, value);
+  }
+  return all as T;
 }
 
 /** A number of bytes, or of fields: a part of one is none. */
-function count(name: string, value: number | undefined, byDefault: number): number {
-  return Math.floor(size(name, value, byDefault));
+function count(name: string, value: number): number {
+  return value === 0 ? 0 : Math.floor(positive(name, value, "from"));
 }
 
-function positive(name: string, value: number | undefined, byDefault: number): number {
-  const checked = size(name, value, byDefault);
-  if (checked > 0) return checked;
-  throw new UsageError("bad-option", `${name} must be more than 0; Infinity lifts it`);
+function positive(name: string, value: number, above = "above"): number {
+  if (typeof value === "number" && value > 0) return value;
+  throw new UsageError(
+    "bad-option",
+    `${name} must be a number ${above} 0 up to Infinity, not ${String(value)}`,
+  );
 }
 
 function list<T>(name: string, value: readonly T[]): readonly T[] {
   const isList: boolean = Array.isArray(value);
   if (isList) return value;
-  throw new UsageError("bad-option", `${name} must be an array: [permessageDeflate()], for example`);
+  throw new UsageError("bad-option", `${name} must be an array`);
 }
 
-function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
-  if (allowed.includes(value)) return value;
-  throw new UsageError("bad-option", `${name} must be one of ${allowed.join(", ")}, not ${String(value)}`);
+/** The first is the default. */
+function oneOf<T extends string>(name: string, value: T | undefined, allowed: readonly [T, ...T[]]): T {
+  const chosen = value ?? allowed[0];
+  if (allowed.includes(chosen)) return chosen;
+  throw new UsageError("bad-option", `${name} must be ${allowed.join(" or ")}, not ${String(value)}`);
 }

@@ -6,41 +6,35 @@ import type { Defined, Timeouts } from "./settings.js";
  */
 export class Keepalive {
   private readonly timeouts: Defined<Timeouts>;
-  /** Since when nothing was heard. */
-  private quietSince: number;
-  /** When the ping was queued; undefined while none is out. */
-  private pingQueued: number | undefined;
-  /** When it was taken. */
-  private pingTaken: number | undefined;
-  /** When the silence became too long; the connection fails once all that came before was read. */
-  private deadSince: number | undefined;
+  /**
+   * "quiet": nothing is out. "queued": a ping is, but was not taken. "taken": it was. "dead": the silence became too long; the
+   * connection fails once all that came before was read.
+   */
+  private state: "quiet" | "queued" | "taken" | "dead" = "quiet";
+  /** When that began; "queued" begins anew when output is taken that stood before the ping. */
+  private since: number;
 
   constructor(timeouts: Defined<Timeouts>, now: number) {
     this.timeouts = timeouts;
-    this.quietSince = now;
+    this.since = now;
   }
 
   /** Whether the silence was too long. */
   get dead(): boolean {
-    return this.deadSince !== undefined;
-  }
-
-  /** Whether it has a ping out. */
-  get pings(): boolean {
-    return this.pingQueued !== undefined;
+    return this.state === "dead";
   }
 
   /** Bytes were received. */
   heard(now: number): void {
-    this.quietSince = now;
-    this.pingQueued = this.pingTaken = this.deadSince = undefined;
+    this.state = "quiet";
+    this.since = now;
   }
 
   /** Output was taken; `all` of it, and the ping with it, or some that stood before it. */
   taken(now: number, all: boolean): void {
-    if (this.pingQueued === undefined) return;
-    if (all) this.pingTaken ??= now;
-    else this.pingQueued = now;
+    if (this.state !== "queued") return;
+    if (all) this.state = "taken";
+    this.since = now;
   }
 
   /**
@@ -48,12 +42,13 @@ export class Keepalive {
    * store were life. Reading again begins with a ping, at the worst.
    */
   deadline(reading: boolean): number {
+    const { state, since } = this;
     const { linger, ping, pong } = this.timeouts;
-    if (this.deadSince !== undefined) return this.deadSince + linger;
+    if (state === "dead") return since + linger;
     if (!reading) return Infinity;
-    if (this.pingQueued === undefined) return this.quietSince + ping;
+    if (state === "quiet") return since + ping;
     // The wait starts when the ping left, or slow uploads die; where output is stuck, after as long again.
-    return (this.pingTaken ?? this.pingQueued + pong) + pong;
+    return since + (state === "taken" ? pong : pong * 2);
   }
 
   /**
@@ -62,12 +57,10 @@ export class Keepalive {
    */
   check(now: number, reading: boolean): "ping" | "gone" | undefined {
     if (now < this.deadline(reading)) return undefined;
-    if (this.deadSince !== undefined) return "gone";
-    if (this.pingQueued === undefined) {
-      this.pingQueued = now;
-      return "ping";
-    }
-    this.deadSince = now;
-    return undefined;
+    if (this.dead) return "gone";
+    const quiet = this.state === "quiet";
+    this.state = quiet ? "queued" : "dead";
+    this.since = now;
+    return quiet ? "ping" : undefined;
   }
 }

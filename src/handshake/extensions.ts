@@ -113,20 +113,28 @@ export interface Agreed {
   readonly coding: MessageCoding | undefined;
 }
 
-/** Server: what of `offers` is accepted, each extension at most once, in the order of the offers. */
+/**
+ * Server: what of `offers` is accepted, in their order: each extension at most once, and no two for the same bit (RFC 6455 9.1).
+ * Client, with `ask` "confirm": what of the server's answers is.
+ */
 export function acceptExtensions(
   offers: readonly ExtensionOffer[],
   extensions: readonly Extension[],
   platform: Platform,
+  ask: "accept" | "confirm" = "accept",
 ): Agreed {
   const agreed: Agreement[] = [];
   let coding: MessageCoding | undefined;
-  for (const offer of offers) {
-    if (agreed.some(({ name }) => name === offer.name)) continue;
-    const accepted = firstOf(extensions, offer.name, (one) => one.accept(offer.parameters, platform));
+  for (const { name, parameters } of offers) {
+    if (agreed.some((one) => one.name === name)) continue;
+    let accepted: Accepted | undefined;
+    // One may be listed in several forms: the first that does not decline counts.
+    for (const extension of extensions) {
+      if (extension.name === name) accepted ??= extension[ask](parameters, platform);
+    }
     if (accepted === undefined || (accepted.coding !== undefined && coding !== undefined)) continue;
     coding ??= accepted.coding;
-    agreed.push({ name: offer.name, parameters: accepted.parameters });
+    agreed.push({ name, parameters: accepted.parameters });
   }
   return { extensions: agreed, coding };
 }
@@ -140,28 +148,8 @@ export function confirmExtensions(
   extensions: readonly Extension[],
   platform: Platform,
 ): Agreed | undefined {
-  let coding: MessageCoding | undefined;
-  for (const [index, answer] of answers.entries()) {
-    const accepted = firstOf(extensions, answer.name, (one) => one.confirm(answer.parameters, platform));
-    if (accepted === undefined || answers.findIndex(({ name }) => name === answer.name) !== index)
-      return undefined;
-    if (accepted.coding !== undefined && coding !== undefined) return undefined;
-    coding ??= accepted.coding;
-  }
-  return { extensions: answers, coding };
-}
-
-/** What the first of the extensions called `name` says that does not decline: one may be listed in several forms. */
-function firstOf(
-  extensions: readonly Extension[],
-  name: string,
-  ask: (extension: Extension) => Accepted | undefined,
-): Accepted | undefined {
-  for (const extension of extensions) {
-    const accepted = extension.name === name ? ask(extension) : undefined;
-    if (accepted !== undefined) return accepted;
-  }
-  return undefined;
+  const { extensions: agreed, coding } = acceptExtensions(answers, extensions, platform, "confirm");
+  return agreed.length === answers.length ? { extensions: answers, coding } : undefined;
 }
 
 /** Client: the value of Sec-WebSocket-Extensions; undefined where nothing is offered. */

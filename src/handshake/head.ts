@@ -27,18 +27,12 @@ export class HeadParser {
   private afterCr = false;
   private size = 0;
   private readonly limits: HeadLimits;
-  private readonly badStartLine: RuleName;
   private readonly judgeStartLine: (line: string) => RuleName | undefined;
 
-  /** `judgeStartLine` says what is wrong with the first line; `badStartLine` is the rule where it has a control character. */
-  constructor(
-    limits: HeadLimits,
-    judgeStartLine: (line: string) => RuleName | undefined,
-    badStartLine: RuleName,
-  ) {
+  /** `judgeStartLine` says what is wrong with the first line. */
+  constructor(limits: HeadLimits, judgeStartLine: (line: string) => RuleName | undefined) {
     this.limits = limits;
     this.judgeStartLine = judgeStartLine;
-    this.badStartLine = badStartLine;
   }
 
   /** Reads `bytes[start, end)`; returns the index after the last byte that was read: of the head's end, or of the fault. */
@@ -58,7 +52,7 @@ export class HeadParser {
         lineStart = i + 1;
       } else if (byte === CR) this.afterCr = true;
       else if ((byte < 0x20 && byte !== TAB) || byte === 0x7f) {
-        this.fault = this.startLine === "" ? this.badStartLine : "bad-header-line";
+        this.fault = this.startLine === "" ? this.judgeStartLine("") : "bad-header-line"; // as malformed as an empty one
       }
       if (this.done || this.fault !== undefined) return i + 1;
     }
@@ -101,6 +95,13 @@ export function latin1(bytes: Uint8Array, start: number, end: number): string {
   return text;
 }
 
+/** The bytes that `text` is as Latin-1. */
+export function latin1Bytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 /** The head of an HTTP/1.1 message; every part was checked to be Latin-1 without line ends. */
 export function formatHead(startLine: string, headers: HeaderList): string {
   let text = `${startLine}\r\n`;
@@ -110,11 +111,8 @@ export function formatHead(startLine: string, headers: HeaderList): string {
 
 /** What is wrong with a request line (RFC 9112 3). */
 export function judgeRequestLine(line: string): RuleName | undefined {
-  const [method, target, version, ...rest] = line.split(" ");
-  if (method === undefined || target === undefined || version === undefined || rest.length > 0) {
-    return "bad-request-line";
-  }
-  if (!isToken(method) || !/^[\x21-\x7e]+$/.test(target)) return "bad-request-line";
+  const [, method, version] = /^(\S+) [\x21-\x7e]+ (\S+)$/.exec(line) ?? [];
+  if (method === undefined || version === undefined || !isToken(method)) return "bad-request-line";
   return judgeVersion(version, "bad-request-line");
 }
 

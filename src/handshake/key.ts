@@ -1,6 +1,8 @@
 // Sec-WebSocket-Key and Sec-WebSocket-Accept (RFC 6455 4.1, 4.2.2), with the SHA-1 (RFC 3174) and the base64 (RFC 4648)
 // that they need, so that the core is complete in engines that have neither.
 
+import { latin1Bytes } from "./head.js";
+
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; // RFC 6455 1.3
 
 /** A key for a client's request: 16 bytes of entropy in base64 (RFC 6455 4.1). */
@@ -20,10 +22,7 @@ export function isKey(key: string): boolean {
 
 /** The answer to `key` (RFC 6455 4.2.2). */
 export function acceptFor(key: string): string {
-  const text = key + GUID;
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return base64(sha1(bytes));
+  return base64(sha1(latin1Bytes(key + GUID)));
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,6 +1,5 @@
 import type { Platform } from "../platform.js";
 import type { Rule, RuleName } from "../rules.js";
-import { RULES } from "../rules.js";
 import type { Agreed, Extension, ExtensionOffer } from "./extensions.js";
 import {
   acceptExtensions,
@@ -9,6 +8,7 @@ import {
   offerExtensions,
   parseExtensions,
 } from "./extensions.js";
+import { latin1Bytes } from "./head.js";
 import type { HeaderList } from "./headers.js";
 import { headerValue, headerValues } from "./headers.js";
 import { acceptFor, isKey } from "./key.js";
@@ -37,19 +37,12 @@ export interface ExaminedRequest {
 
 /** The headers that `accept()` and a client's request keep for themselves. */
 export function isHandshakeHeader(lowerName: string): boolean {
-  return lowerName.startsWith("sec-websocket-") || HANDSHAKE_HEADERS.has(lowerName);
+  return /^(sec-websocket-.*|host|upgrade)$/.test(lowerName) || isFramingHeader(lowerName);
 }
-const HANDSHAKE_HEADERS: ReadonlySet<string> = /* @__PURE__ */ new Set([
-  "connection",
-  "content-length",
-  "host",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 /** The headers that `reject()` keeps for itself: they say where the body ends, and that the connection does. */
 export function isFramingHeader(lowerName: string): boolean {
-  return lowerName === "connection" || lowerName === "content-length" || lowerName === "transfer-encoding";
+  return /^(connection|content-length|transfer-encoding)$/.test(lowerName);
 }
 
 /** Server: whether a request is an opening handshake (RFC 6455 4.2.1, RFC 8441 5); else the rule it breaks. */
@@ -121,9 +114,8 @@ export function acceptance(
   return { response, agreed };
 }
 
-/** Server: the response to a request that breaks `name`. */
-export function refusal(name: RuleName, request: RequestData | undefined): ResponseData {
-  const { code, says, section }: Rule = RULES[name];
+/** Server: the response to a request that breaks a rule. */
+export function refusal({ code, says, section }: Rule, request: RequestData | undefined): ResponseData {
   const extended = request !== undefined && isExtendedConnect(request);
   const status = extended && code === 426 ? 400 : code; // nothing can be upgraded there
   const headers: [string, string][] = [["Content-Type", "text/plain; charset=utf-8"]];
@@ -194,7 +186,3 @@ function connectionUpgrades(headers: HeaderList): boolean {
 }
 
 const NO_BODY = new Uint8Array(0);
-
-function latin1Bytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
-}

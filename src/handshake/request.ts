@@ -71,8 +71,13 @@ export function splitTarget(
   return { authority, path: path ?? "/", query: query ?? "" };
 }
 
-/** Whether `authority` is a host with an optional port, without user information (RFC 9110 7.2, RFC 3986 3.2.2). */
-export function isAuthority(authority: string): boolean {
+/** An authority without user information (RFC 9110 7.2, RFC 3986 3.2.2); undefined for every other. The port may be empty. */
+export function splitAuthority(authority: string): { host: string; port: string } | undefined {
   const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{0,5}))?$/.exec(authority);
-  return match !== null && Number(match[2] ?? 0) <= 65535;
+  const [, host, port = ""] = match ?? [];
+  return host === undefined || Number(port) > 65535 ? undefined : { host, port };
+}
+
+export function isAuthority(authority: string): boolean {
+  return splitAuthority(authority) !== undefined;
 }

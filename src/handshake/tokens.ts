@@ -26,9 +26,12 @@ export function listHas(field: string | undefined, lowerName: string): boolean {
 
 /** The index after the token that begins at `at`; `at` itself where none does. */
 export function tokenEnd(text: string, at: number): number {
-  while (at < text.length && isTokenCharacter(text.charCodeAt(at))) at++;
-  return at;
+  TOKEN.lastIndex = at;
+  TOKEN.test(text);
+  return TOKEN.lastIndex;
 }
+
+const TOKEN = /[!#$%&'*+\-.^`|~\w]*/y;
 
 /** The index after the optional white space at `at` (RFC 9110 5.6.3). */
 export function skipSpace(text: string, at: number): number {
@@ -42,15 +45,4 @@ export function trimSpace(text: string): string {
   let end = text.length;
   while (end > start && (text[end - 1] === " " || text[end - 1] === "\t")) end--;
   return text.slice(start, end);
-}
-
-const TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~";
-
-function isTokenCharacter(unit: number): boolean {
-  return (
-    (unit >= 0x61 && unit <= 0x7a) ||
-    (unit >= 0x41 && unit <= 0x5a) ||
-    (unit >= 0x30 && unit <= 0x39) ||
-    (unit < 0x80 && TOKEN_CHARACTERS.includes(String.fromCharCode(unit)))
-  );
 }

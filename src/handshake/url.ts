@@ -1,6 +1,6 @@
 import { requireString, UsageError } from "../errors.js";
 import { quote } from "./headers.js";
-import { isAuthority } from "./request.js";
+import { splitAuthority } from "./request.js";
 
 /** A WebSocket URL taken apart (RFC 6455 3). */
 export interface WebSocketUrl {
@@ -30,30 +30,23 @@ export function parseUrl(url: string): WebSocketUrl {
     string?,
     string?,
   ];
-  if (fragment !== undefined)
-    throw badUrl(url, "a fragment has no meaning here (RFC 6455 3): leave out the #");
+  if (fragment !== undefined) throw badUrl(url, "leave out the # and what follows (RFC 6455 3)");
   if (authority.includes("@")) throw badUrl(url, "pass user and password as an Authorization header");
-  if (!isAuthority(authority)) throw badUrl(url, "its host or port is malformed");
+  const parts = splitAuthority(authority);
+  if (parts === undefined) throw badUrl(url, "its host or port is malformed");
   if (!/^[\x21-\x7e]*$/.test(path + query)) {
-    throw badUrl(
-      url,
-      "its path or query has a character that must be percent-encoded; `new URL(url).href` does it",
-    );
+    throw badUrl(url, "its path or query must be percent-encoded: `new URL(url).href` does it");
   }
   const secure = /^(wss|https)$/i.test(scheme);
   const defaultPort = secure ? 443 : 80;
-  const [, bracketed, named, digits] = /^(?:\[(.*)\]|([^:]*))(?::([0-9]*))?$/.exec(
-    authority,
-  ) as RegExpExecArray;
-  const host = ((bracketed ?? named) as string).toLowerCase();
-  const port = digits === undefined || digits === "" ? defaultPort : Number(digits);
+  const host = parts.host.toLowerCase();
+  const port = parts.port === "" ? defaultPort : Number(parts.port);
   if (port === 0) throw badUrl(url, "its port is 0");
-  const hostname = bracketed === undefined ? host : `[${host}]`;
   return {
     secure,
-    host,
+    host: host.replace(/[[\]]/g, ""),
     port,
-    authority: port === defaultPort ? hostname : `${hostname}:${port}`,
+    authority: port === defaultPort ? host : `${host}:${port}`,
     target: path + query,
   };
 }

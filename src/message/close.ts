@@ -1,7 +1,8 @@
-import { checkUtf8, portableUtf8 } from "../bytes/utf8.js";
+import { portableUtf8 } from "../bytes/utf8.js";
 import { requireString, UsageError } from "../errors.js";
 import { MAX_CONTROL_PAYLOAD } from "../frame/header.js";
 import type { RuleName } from "../rules.js";
+import { encodeUtf8, utf8Fault } from "./text.js";
 
 /** What a Close frame says (RFC 6455 5.5.1). */
 export interface Close {
@@ -21,7 +22,7 @@ const MAX_REASON = MAX_CONTROL_PAYLOAD - 2;
 export function isCloseCode(code: number): boolean {
   return (
     Number.isInteger(code) &&
-    ((code >= 1000 && code <= 1014 && (code <= 1003 || code >= 1007)) || (code >= 3000 && code <= 4999))
+    ((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999))
   );
 }
 
@@ -33,21 +34,15 @@ export function requireClose(code: number | undefined, reason: string): void {
   if (code !== undefined && !isCloseCode(code)) {
     throw new UsageError(
       "bad-close-code",
-      `${String(code)} may not be sent: use 1000, a code from 1001 to 1014 but 1004 to 1006, or one from 3000 to 4999`,
+      `${String(code)} may not be sent: use 1000 to 1003, 1007 to 1014, or 3000 to 4999`,
     );
   }
   requireString(reason, "a close reason");
-  if (reason === "") return;
-  if (code === undefined)
-    throw new UsageError("bad-reason", "a close reason needs a code before it: try 1000");
-  if (["\r", "\n", "\0"].some((character) => reason.includes(character))) {
-    throw new UsageError("bad-reason", "a close reason may hold no CR, LF or NUL");
-  }
-  const length = portableUtf8.byteLength(reason);
-  if (length > MAX_REASON) {
+  const tooLong = portableUtf8.byteLength(reason) > MAX_REASON;
+  if (tooLong || /[\r\n\0]/.test(reason) || (code === undefined && reason !== "")) {
     throw new UsageError(
       "bad-reason",
-      `a close reason has at most 123 bytes of UTF-8 (RFC 6455 5.5), not ${length}`,
+      "a close reason needs a code, and has at most 123 bytes (RFC 6455 5.5), without CR, LF or NUL",
     );
   }
 }
@@ -55,11 +50,7 @@ export function requireClose(code: number | undefined, reason: string): void {
 /** A Close frame's payload. */
 export function encodeClose({ code, reason }: Close): Uint8Array {
   if (code === NO_STATUS) return new Uint8Array(0);
-  const payload = new Uint8Array(2 + portableUtf8.byteLength(reason));
-  payload[0] = code >> 8;
-  payload[1] = code;
-  portableUtf8.encodeInto(reason, payload, 2);
-  return payload;
+  return Uint8Array.of(code >> 8, code, ...encodeUtf8(reason));
 }
 
 /** What a Close frame's payload says, which is not one byte long; or the rule it breaks, and at which of its bytes. */
@@ -71,6 +62,5 @@ export function decodeClose(
   if (!isCloseCode(code)) return { rule: "close-code", index: 0 }; // RFC 6455 7.4
   const reason = portableUtf8.decode(payload, 2, payload.length);
   if (reason !== undefined) return { code, reason };
-  const state = checkUtf8(0, payload, 2, payload.length);
-  return { rule: "close-reason", index: state < 0 ? ~state : payload.length }; // RFC 6455 8.1
+  return { rule: "close-reason", index: utf8Fault(payload, 2) }; // RFC 6455 8.1
 }

@@ -50,12 +50,12 @@ export class PreparedMessage implements FramedMessage {
   /** @internal The message coded, which takes an encoder only the first time; undefined where it is to be sent as it is. */
   codedWith(
     coding: MessageCoding,
-    encoder: (coding: MessageCoding) => MessageEncoder,
+    connection: { requireEncoder(coding: MessageCoding): MessageEncoder },
   ): FramedMessage | undefined {
     if (!(this.compress ?? coding.codes(this.payload.length))) return undefined;
     let framed = this.coded?.get(coding.form);
     if (framed === undefined) {
-      const coder = encoder(coding);
+      const coder = connection.requireEncoder(coding);
       coder.forget(); // whoever gets it has received something else before
       const coded = coder.encode(this.payload, true);
       framed = frameFor(FIN | RSV1 | (this.type === "text" ? TEXT : BINARY), coded.length);

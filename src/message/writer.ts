@@ -7,18 +7,18 @@ import { notUtf8 } from "./text.js";
 
 /** The connection that a message is sent on. */
 export interface MessageOwner {
+  /** The message in fragments that is being sent. What is written to any other is not sent: it was ended, or is too late. */
+  messageWriter: MessageWriter | undefined;
+  readonly writer: FrameWriter;
   /** Sees to it that what waits is within limits; else the connection is given up. */
   boundOutput(): void;
   /** A text in UTF-8, lone surrogates as U+FFFD; only for now. */
   utf8Of(text: string): Uint8Array;
-  messageEnded(): void;
 }
 
 /** Sends one message in fragments (RFC 6455 5.4), from `startMessage`. Control frames may go between them. */
 export class MessageWriter {
   private readonly kind: "text" | "binary";
-  /** Undefined once the connection began to close: what is written from then on is not sent. */
-  private frames: FrameWriter | undefined;
   private readonly owner: MessageOwner;
   /** Where the message is coded. */
   private readonly encoder: MessageEncoder | undefined;
@@ -31,14 +31,8 @@ export class MessageWriter {
   private utf8State = 0;
 
   /** @internal */
-  constructor(
-    kind: "text" | "binary",
-    frames: FrameWriter | undefined,
-    owner: MessageOwner,
-    encoder?: MessageEncoder,
-  ) {
+  constructor(kind: "text" | "binary", owner: MessageOwner, encoder?: MessageEncoder) {
     this.kind = kind;
-    this.frames = frames;
     this.owner = owner;
     this.encoder = encoder;
     this.firstByte = (kind === "text" ? TEXT : BINARY) | (encoder === undefined ? 0 : RSV1); // RFC 7692 6
@@ -63,84 +57,65 @@ export class MessageWriter {
     return this.send(part, true);
   }
 
-  /** @internal The connection began to close. */
-  detach(): void {
-    this.frames = undefined;
-  }
-
-  private send(part: string | Uint8Array, final: boolean): boolean {
-    if (this.ended)
-      throw new UsageError("bad-state", "the message was ended: start another with startMessage()");
+  private send(given: string | Uint8Array, final: boolean): boolean {
+    if (this.ended) throw new UsageError("bad-state", "the message was ended: start another");
+    let part = given;
     if (typeof part === "string" && this.kind === "text") {
       if (this.utf8State !== 0) {
-        throw new UsageError(
-          "bad-text",
-          "the bytes before this string end inside a code point: finish it with bytes",
-        );
+        throw new UsageError("bad-text", "the bytes before this string end inside a code point");
       }
-      this.sendText(part, final);
+      part = this.heldSurrogate + part;
+      this.heldSurrogate = "";
+      if (!final && (part.charCodeAt(part.length - 1) & 0xfc00) === 0xd800) {
+        this.heldSurrogate = part.slice(-1);
+        part = part.slice(0, -1);
+      }
     } else {
       requireBytes(part, `a part of a ${this.kind} message`);
-      this.sendBytes(part, final);
+      if (this.kind === "text") this.checkBytes(part, final);
     }
+    if (part.length > 0 || final) this.sendFragment(part, final);
+    const sent = this.inTime;
     if (final) {
       this.ended = true;
-      if (this.frames !== undefined) this.owner.messageEnded();
+      if (sent) this.owner.messageWriter = undefined;
     }
-    return this.frames !== undefined;
+    return sent;
   }
 
-  /** Where to write; undefined where it is too late. */
-  private open(): FrameWriter | undefined {
-    if (this.frames !== undefined) this.owner.boundOutput(); // which may detach
-    return this.frames;
+  private get inTime(): boolean {
+    return this.owner.messageWriter === this;
   }
 
-  private sendText(part: string, final: boolean): void {
-    let text = this.heldSurrogate + part;
-    this.heldSurrogate = "";
-    if (!final && (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800) {
-      this.heldSurrogate = text.slice(-1);
-      text = text.slice(0, -1);
+  private checkBytes(part: Uint8Array, final: boolean): void {
+    const state = checkUtf8(this.utf8State, part, 0, part.length);
+    if (state < 0) throw notUtf8(~state);
+    if (final && state !== 0) throw notUtf8(part.length);
+    this.utf8State = state;
+    if ((part.length > 0 || final) && this.heldSurrogate !== "") {
+      const lone = this.heldSurrogate; // it stays alone, and goes as U+FFFD (RFC 6455 8.1)
+      this.heldSurrogate = "";
+      this.sendFragment(lone, false);
     }
-    if (text !== "" || final) this.writeText(text, final);
   }
 
-  private sendBytes(part: Uint8Array, final: boolean): void {
-    if (this.kind === "text") {
-      const state = checkUtf8(this.utf8State, part, 0, part.length);
-      if (state < 0) throw notUtf8(~state);
-      if (final && state !== 0) throw notUtf8(part.length);
-      this.utf8State = state;
-      if ((part.length > 0 || final) && this.heldSurrogate !== "") this.flushSurrogate();
-    }
-    if (part.length > 0 || final) this.writeBytes(part, final);
-  }
-
-  /** Bytes follow: the held surrogate stays alone, and goes as U+FFFD (RFC 6455 8.1). */
-  private flushSurrogate(): void {
-    const lone = this.heldSurrogate;
-    this.heldSurrogate = "";
-    this.writeText(lone, false);
-  }
-
-  private writeText(text: string, final: boolean): void {
-    if (this.encoder !== undefined) this.writeBytes(this.owner.utf8Of(text), final);
-    else this.open()?.writeText(this.nextFirstByte(final), text);
-  }
-
-  private writeBytes(bytes: Uint8Array, final: boolean): void {
-    const frames = this.open();
-    if (frames === undefined) return;
-    const firstByte = this.nextFirstByte(final);
-    if (this.encoder === undefined) frames.writeBytes(firstByte, bytes);
-    else frames.writeCopy(firstByte, this.encoder.encode(bytes, final));
-  }
-
-  private nextFirstByte(final: boolean): number {
+  private sendFragment(part: string | Uint8Array, final: boolean): void {
+    const { encoder, owner } = this;
+    if (this.inTime) owner.boundOutput(); // which may be its end
+    if (!this.inTime) return;
+    const { writer } = owner;
     const firstByte = this.firstByte | (final ? FIN : 0);
     this.firstByte = CONTINUATION;
-    return firstByte;
+    if (encoder !== undefined) {
+      writer.writeCopy(
+        firstByte,
+        encoder.encode(typeof part === "string" ? owner.utf8Of(part) : part, final),
+      );
+    } else if (typeof part === "string") {
+      writer.writeText(firstByte, part);
+    } else {
+      writer.writeBytes(firstByte, part);
+    }
   }
 }
 

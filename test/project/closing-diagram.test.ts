@@ -10,10 +10,6 @@ describe("docs/closing.md is drawn from src/closing.ts", () => {
     await expect(await closingPage()).toMatchFileSnapshot(PAGE);
   });
 
-  it.each(phaseNames)("each phase goes by its own name: %s", (name) => {
-    expect(PHASES[name].name).toBe(name);
-  });
-
   it.each(transitions)("the code follows the table: $from, $signal, $role", ({ from, signal, to, role }) => {
     for (const side of role === undefined ? (["server", "client"] as const) : [role]) {
       expect(phaseAfter(PHASES[from], signal, side)).toBe(PHASES[to]);

@@ -30,8 +30,7 @@ import {
 const LIMITS = { head: 16384, headers: 100 };
 
 describe("HeadParser", () => {
-  const parser = (limits = LIMITS): HeadParser =>
-    new HeadParser(limits, judgeRequestLine, "bad-request-line");
+  const parser = (limits = LIMITS): HeadParser => new HeadParser(limits, judgeRequestLine);
   const text = head("GET / HTTP/1.1", "Host: a", "X-Y:\t caf\u00e9 \t", "X-Z:", "x-y: b:c");
 
   it("reads a head and stops right behind it", () => {
@@ -84,7 +83,7 @@ describe("HeadParser", () => {
   });
 
   it("the rule for a control character in the first line is the caller's", () => {
-    const subject = new HeadParser(LIMITS, judgeStatusLine, "bad-status-line");
+    const subject = new HeadParser(LIMITS, judgeStatusLine);
     subject.read(latin1Bytes("HTTP/1.1 \0"), 0, 10);
     expect(subject.fault).toBe("bad-status-line");
   });
