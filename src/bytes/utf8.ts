@@ -71,6 +71,19 @@ export function isUtf8(utf8: Utf8, bytes: Uint8Array, start: number, end: number
   return checkUtf8(0, bytes, start, end) === 0;
 }
 
+/** `utf8.decode`, for bytes that may be known to be ASCII. */
+export function decodeAs(
+  utf8: Utf8,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  isAscii: boolean,
+): string | undefined {
+  return isAscii && utf8.decodeAscii !== undefined
+    ? utf8.decodeAscii(bytes, start, end)
+    : utf8.decode(bytes, start, end);
+}
+
 /** From this many bytes on, a call of the platform's check pays. */
 const CHECK_NATIVELY_FROM = 64;
 

@@ -9,7 +9,7 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 /* v8 ignore next -- the few big-endian hosts go without words */
 const WORDS_FROM = LITTLE_ENDIAN ? 12 : Infinity;
 /** Below this many bytes a loop is faster than `set`. */
-const SET_FROM = 16;
+const SET_FROM = 24;
 /** From this many bytes on, a view of words is made even for an array that is not known yet: it is cheaper than the loop over bytes. */
 const VIEW_FROM = 64;
 
@@ -56,10 +56,14 @@ export function maskInto(source: Uint8Array, target: Uint8Array, offset: number,
     mask(target, offset, offset + length, key);
     return;
   }
-  for (let i = 0; i < length; i++) {
-    target[offset + i] = (source[i] as number) ^ key;
-    key = (key >>> 8) | (key << 24);
+  let i = 0;
+  for (const whole = length - 3; i < whole; i += 4, offset += 4) {
+    target[offset] = (source[i] as number) ^ key;
+    target[offset + 1] = (source[i + 1] as number) ^ (key >> 8);
+    target[offset + 2] = (source[i + 2] as number) ^ (key >> 16);
+    target[offset + 3] = (source[i + 3] as number) ^ (key >> 24);
   }
+  for (; i < length; i++, offset++, key >>= 8) target[offset] = (source[i] as number) ^ key;
 }
 
 /** The kernel that masks into another array, of a platform or the portable one. */

@@ -197,10 +197,7 @@ export class FrameReader {
     const { bytes, start, end, key } = this;
     if (key === 0) return false;
     this.key = 0;
-    // For so few no kernel is much faster than the portable one, and that one looks at what it does.
-    if (end - start <= LOOK_UP_TO) return mask(bytes, start, end, key);
-    this.applyMask(bytes, start, end, key);
-    return false;
+    return this.applyMask(bytes, start, end, key) === true;
   }
 
   /** `next` for all that is not so simple. */
@@ -365,9 +362,6 @@ export class FrameReader {
 }
 
 const NO_BYTES = new Uint8Array(0);
-
-/** Up to this many bytes it pays to unmask by the portable kernel, which tells whether they are ASCII. */
-const LOOK_UP_TO = 2048;
 
 /** No opcode: what `nextWhole` returns for all that is not so simple. */
 export const NONE = -1;

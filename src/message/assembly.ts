@@ -1,5 +1,5 @@
 import { BytesAssembly } from "../bytes/assembly.js";
-import { checkUtf8, codePointSeam, isUtf8 } from "../bytes/utf8.js";
+import { checkUtf8, codePointSeam, decodeAs, isUtf8 } from "../bytes/utf8.js";
 import type { Utf8 } from "../platform.js";
 
 /** Gathers the pieces of a text, checked as they come (RFC 6455 8.1), cut only between code points. */
@@ -7,6 +7,8 @@ export class TextAssembly {
   private readonly held = new BytesAssembly();
   /** Where the check stands: see `checkUtf8`. */
   private state = 0;
+  /** Whether all that is held is known to be ASCII. */
+  private isAscii = true;
   private readonly utf8: Utf8;
 
   constructor(utf8: Utf8) {
@@ -23,9 +25,13 @@ export class TextAssembly {
     return this.state === 0;
   }
 
-  /** Adds `bytes[start, end)` (`total` as in `BytesAssembly`); returns the index of the first byte that cannot stand there, or -1. */
-  append(bytes: Uint8Array, start: number, end: number, total: number): number {
-    const state = this.check(bytes, start, end);
+  /**
+   * Adds `bytes[start, end)`, which may be known to be ASCII (`total` as in `BytesAssembly`); returns the index of the first byte that
+   * cannot stand there, or -1.
+   */
+  append(bytes: Uint8Array, start: number, end: number, total: number, isAscii: boolean): number {
+    if (!isAscii && end > start) this.isAscii = false;
+    const state = isAscii && this.state === 0 ? 0 : this.check(bytes, start, end);
     if (state >= 0) {
       this.state = state;
       this.held.append(bytes, start, end, total);
@@ -42,12 +48,12 @@ export class TextAssembly {
     const { size, held } = this;
     if (size > gathered.length) {
       const bytes = this.takeBytes();
-      return this.utf8.decode(bytes, 0, bytes.length) as string; // it was checked
+      return decodeValid(this.utf8, bytes, bytes.length, this.isAscii);
     }
     held.takeInto(gathered, 0);
     const seam = this.seam(gathered, size);
     held.append(gathered, seam, size, Infinity); // a few bytes, which are copied
-    return this.utf8.decode(gathered, 0, seam) as string;
+    return decodeValid(this.utf8, gathered, seam, this.isAscii);
   }
 
   /** Hands over the whole code points so far, in UTF-8. */
@@ -72,6 +78,11 @@ export class TextAssembly {
     const seam = codePointSeam(bytes, at, end);
     return checkUtf8(0, bytes, isUtf8(this.utf8, bytes, at, seam) ? seam : at, end);
   }
+}
+
+/** Decodes the first `size` of `bytes`, which were checked. */
+function decodeValid(utf8: Utf8, bytes: Uint8Array, size: number, isAscii: boolean): string {
+  return decodeAs(utf8, bytes, 0, size, isAscii) as string;
 }
 
 /** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */

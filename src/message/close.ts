@@ -38,13 +38,17 @@ export function requireClose(code: number | undefined, reason: string): void {
     );
   }
   requireString(reason, "a close reason");
-  const tooLong = portableUtf8.byteLength(reason) > MAX_REASON;
-  if (tooLong || /[\r\n\0]/.test(reason) || (code === undefined && reason !== "")) {
-    throw new UsageError(
-      "bad-reason",
-      "a close reason needs a code, and has at most 123 bytes (RFC 6455 5.5), without CR, LF or NUL",
-    );
-  }
+  if (reason === "") return;
+  const length = portableUtf8.byteLength(reason);
+  const wrong =
+    code === undefined
+      ? "needs a code before it: try 1000"
+      : /[\r\n\0]/.test(reason)
+        ? "may hold no CR, LF or NUL"
+        : length > MAX_REASON
+          ? `has at most 123 bytes of UTF-8 (RFC 6455 5.5), not ${length}`
+          : undefined;
+  if (wrong !== undefined) throw new UsageError("bad-reason", `a close reason ${wrong}`);
 }
 
 /** A Close frame's payload. */

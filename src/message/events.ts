@@ -83,10 +83,15 @@ export class BinaryEvent {
 
   private look(): Uint8Array {
     const { bytes, start, end, key } = this;
-    if (key !== 0) this.mask?.(bytes, start, end, key);
+    const view = end === start ? NO_BYTES : viewOf(bytes, start, end);
+    if (key !== 0) {
+      // Many short payloads lie in one array, of which the kernel may know something; a long one spares it a view.
+      if (end - start < LONG) this.mask?.(bytes, start, end, key);
+      else this.mask?.(view, 0, end - start, key);
+    }
     this.key = 0;
-    this.view = end === start ? NO_BYTES : viewOf(bytes, start, end);
-    return this.view;
+    this.view = view;
+    return view;
   }
 
   /** How many bytes the payload has. */
@@ -101,3 +106,4 @@ export class BinaryEvent {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const LONG = 512;

@@ -1,5 +1,5 @@
 import { BytesAssembly, copyOf, handedOver } from "../bytes/assembly.js";
-import { isUtf8, portableUtf8 } from "../bytes/utf8.js";
+import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
 import { BinaryEvent, TextEvent } from "./events.js";
@@ -124,15 +124,12 @@ export class MessageReader {
     const { bytes, start, end } = this.frames;
     const { utf8 } = this;
     if (this.decodes) {
-      const text =
-        isAscii && utf8.decodeAscii !== undefined
-          ? utf8.decodeAscii(bytes, start, end)
-          : utf8.decode(bytes, start, end);
+      const text = decodeAs(utf8, bytes, start, end, isAscii);
       if (text !== undefined) return new TextEvent(text, undefined, true);
     } else if (isAscii || isUtf8(this.utf8, bytes, start, end)) {
       return new TextEvent(undefined, viewOf(bytes, start, end), true);
     }
-    return this.textPiece(bytes, start, end, true); // which finds the byte at fault
+    return this.textPiece(bytes, start, end, true, false); // which finds the byte at fault
   }
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
@@ -177,13 +174,13 @@ export class MessageReader {
       const text = this.utf8.decode(pulledBytes, 0, size);
       if (text !== undefined) return new TextEvent(text, undefined, true);
     }
-    return this.piece(copyOf(pulledBytes, 0, size, this.allocate), 0, size, final);
+    return this.piece(copyOf(pulledBytes, 0, size, this.allocate), 0, size, final, false);
   }
 
   private framePiece(final: boolean): TextEvent | BinaryEvent | undefined {
     const { frames } = this;
-    if (this.opcode === TEXT || this.streaming) frames.unmask();
-    return this.piece(frames.bytes, frames.start, frames.end, final);
+    const isAscii = (this.opcode === TEXT || this.streaming) && frames.unmask();
+    return this.piece(frames.bytes, frames.start, frames.end, final, isAscii);
   }
 
   /** Goes on with `bytes[start, end)`, which stay as they are. */
@@ -192,9 +189,10 @@ export class MessageReader {
     start: number,
     end: number,
     final: boolean,
+    isAscii: boolean,
   ): TextEvent | BinaryEvent | undefined {
     return this.opcode === TEXT
-      ? this.textPiece(bytes, start, end, final)
+      ? this.textPiece(bytes, start, end, final, isAscii)
       : this.binaryPiece(bytes, start, end, final);
   }
 
@@ -225,9 +223,15 @@ export class MessageReader {
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
-  private textPiece(bytes: Uint8Array, start: number, end: number, final: boolean): TextEvent | undefined {
+  private textPiece(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean,
+    isAscii: boolean,
+  ): TextEvent | undefined {
     const assembly = (this.text ??= new TextAssembly(this.utf8));
-    let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start));
+    let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start), isAscii);
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {
       // RFC 6455 8.1. A byte that was decoded has no place in the stream.

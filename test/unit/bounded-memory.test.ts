@@ -211,7 +211,7 @@ for (const role of ROLES) {
           random: repeatable(),
           mask: (data, start, end, key) => {
             count += end - start + 1;
-            mask(data, start, end, key);
+            return mask(data, start, end, key);
           },
           utf8: {
             ...portableUtf8,

@@ -176,6 +176,7 @@ describe("FrameWriter's keys (RFC 6455 5.3)", () => {
       random: () => 1,
       mask: (_, start, end, key) => {
         calls.push(end - start, key);
+        return undefined;
       },
     });
     writer.writeBytes(0x82, bytes("abc"));

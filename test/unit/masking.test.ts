@@ -20,7 +20,7 @@ function viewOf(length: number, offset: number): Uint8Array {
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /** The sizes around which the kernels change their ways. */
-const EDGES = [32, 128, 640, 1024, 16384, 32768, 65536].flatMap((size) => [size - 1, size, size + 1]);
+const EDGES = [12, 64, 448, 1024, 16384, 32768, 65536].flatMap((size) => [size - 1, size, size + 1]);
 
 const KEYS = [0x3d21fa37, 0x80000001 | 0, -1, 0, 0x000000ff, 0xff000000 | 0, 0xdeadbeef];
 
@@ -99,6 +99,40 @@ describe.each([
         byByte(expected, 1, size, 0x0a0b0c0d);
       }
       expect(same(view, expected)).toBe(true);
+    }
+  });
+
+  it("tells ASCII from what is not, wherever the one byte stands that is none", () => {
+    for (const length of [
+      0, 1, 5, 11, 12, 13, 31, 64, 100, 447, 448, 449, 470, 512, 1000, 16384, 16391, 33000,
+    ]) {
+      for (const offset of [0, 1, 2, 3]) {
+        for (const wrong of [
+          -1,
+          0,
+          1,
+          length >> 1,
+          length - 17,
+          length - 2,
+          length - 1,
+          length,
+          length + 1,
+        ]) {
+          const start = 3;
+          const data = new Uint8Array(new ArrayBuffer(offset + start + length + 2), offset);
+          for (let i = 0; i < length; i++) data[start + i] = (i * 7) & 0x7f;
+          if (start + wrong >= 0) data[start + wrong] = 0x80;
+          const key = 0xf0e1d2c3 | 0;
+          byByte(data, start, start + length, key);
+          const inside = wrong >= 0 && wrong < length;
+          for (let again = 0; again < 2; again++) {
+            if (kernel(data, start, start + length, key) !== !inside) {
+              expect.fail(`length ${length}, offset ${offset}, at ${wrong}`);
+            }
+            byByte(data, start, start + length, key);
+          }
+        }
+      }
     }
   });
 
