@@ -1,5 +1,5 @@
 import type { Allocate, MaskInto } from "../platform.js";
-import { knownOf, viewOf } from "./view.js";
+import { bufferOf, knownOf, viewOf } from "./view.js";
 
 /**
  * Gathers pieces of bytes, in memory that grows with what has arrived, never with what is announced. Pieces that make up much of
@@ -30,7 +30,7 @@ export class BytesAssembly {
    */
   append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
-    if (count >= HOLD_FROM && count * PINNED >= knownOf(bytes).buffer.byteLength) {
+    if (count >= HOLD_FROM && count * PINNED >= bufferOf(knownOf(bytes)).byteLength) {
       this.closeTail();
       (this.parts ??= []).push({ bytes, start, end, key });
     } else {
@@ -112,8 +112,8 @@ const COPY_BY_HAND = 32;
 
 // Allocating a buffer takes longer than filling one of a few KiB.
 
-/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper. */
-const SMALLEST = 64;
+/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper, as long as nobody asks for their buffer. */
+export const SMALLEST = 64;
 const LARGEST_TAIL = 65536;
 /** For what is known to be shorter than this, room is made at once. */
 const AHEAD = 2048;

@@ -3,22 +3,29 @@
  * longer than making a view of it, and a view of words longer than masking a small frame.
  */
 export class Known {
-  bytes: Uint8Array = NO_BYTES;
-  buffer: ArrayBufferLike = NO_BYTES.buffer;
-  /** Where in the buffer it begins. */
-  offset = 0;
+  readonly bytes: Uint8Array;
+  /** Where in its buffer it begins. */
+  readonly offset: number;
+  /** Its buffer, once somebody asked for it: engines keep small arrays without one, as long as nobody asks. */
+  buffer: ArrayBufferLike | undefined;
   /** The words of the buffer that have the array in them, where somebody made a view of these. */
   words: Int32Array = NO_WORDS;
   /** How many bytes those have before the array's first; -1: nobody asked for words yet. */
   lead = -1;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.offset = bytes.byteOffset;
+    this.buffer = undefined;
+  }
 }
 
-const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
+const NOTHING = /* @__PURE__ */ new Known(new Uint8Array(0));
 
 // Of the last two arrays, as one is read while another is written. They serve all connections.
-let latest: Known = /* @__PURE__ */ new Known();
-let other: Known = /* @__PURE__ */ new Known();
+let latest = NOTHING;
+let other = NOTHING;
 
 /** Of larger buffers nothing is kept: it would keep them, too. */
 const KEEP_UP_TO = 2_097_152;
@@ -29,18 +36,18 @@ export function knownOf(bytes: Uint8Array): Known {
 }
 
 function look(bytes: Uint8Array): Known {
-  if (bytes !== other.bytes) {
-    const known = new Known();
-    known.bytes = bytes;
-    known.buffer = bytes.buffer;
-    known.offset = bytes.byteOffset;
-    if (known.buffer.byteLength > KEEP_UP_TO) return known;
-    other = known;
-  }
-  const known = other;
+  const known = bytes === other.bytes ? other : new Known(bytes);
   other = latest;
   latest = known;
   return known;
+}
+
+/** The buffer of an array. */
+export function bufferOf(known: Known): ArrayBufferLike {
+  if (known.buffer !== undefined) return known.buffer;
+  known.buffer = known.bytes.buffer;
+  if (known.buffer.byteLength > KEEP_UP_TO) latest = NOTHING;
+  return known.buffer;
 }
 
 /**
@@ -48,6 +55,6 @@ function look(bytes: Uint8Array): Known {
  * the same on every runtime.
  */
 export function viewOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const { buffer, offset } = knownOf(bytes);
-  return new Uint8Array(buffer, offset + start, end - start);
+  const known = knownOf(bytes);
+  return new Uint8Array(known.buffer ?? bufferOf(known), known.offset + start, end - start);
 }

@@ -1,4 +1,4 @@
-import { knownOf } from "../bytes/view.js";
+import { bufferOf, knownOf } from "../bytes/view.js";
 import type { Mask, MaskInto } from "../platform.js";
 
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
@@ -30,11 +30,12 @@ export function mask(bytes: Uint8Array, start: number, end: number, key: number)
 /** `mask` where there is no view of words yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
 function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): boolean {
   const known = knownOf(bytes);
-  const lead = bytes.byteOffset & 3;
+  const lead = known.offset & 3;
   if (known.lead === lead || end - start >= VIEW_FROM) {
-    const from = bytes.byteOffset - lead;
-    const most = (known.buffer.byteLength - from) >>> 2;
-    known.words = new Int32Array(known.buffer, from, Math.min((lead + bytes.length + 3) >>> 2, most));
+    const buffer = bufferOf(known);
+    const from = known.offset - lead;
+    const most = (buffer.byteLength - from) >>> 2;
+    known.words = new Int32Array(buffer, from, Math.min((lead + bytes.length + 3) >>> 2, most));
   }
   known.lead = lead;
   const { words } = known;

@@ -90,6 +90,8 @@ export class FrameReader {
   /** A header that a chunk's end has cut: its bytes so far. */
   private header: Uint8Array | undefined;
   private headerSize = 0;
+  /** How many bytes of it there must be for the next look at it. */
+  private headerNeeds = 0;
   /** The payload of a control frame that a chunk's end has cut. */
   private control: Uint8Array | undefined;
 
@@ -200,8 +202,22 @@ export class FrameReader {
     return this.applyMask(bytes, start, end, key) === true;
   }
 
+  /**
+   * Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, and returns how many bytes
+   * it has, which end where the input stood. Else it returns 0 and has done nothing.
+   */
+  skipPart(): number {
+    const { input } = this;
+    const count = input.end - input.position;
+    if (count >= this.missing) return 0;
+    input.position = input.end;
+    this.missing -= count;
+    this.frameKey = rotateKey(this.frameKey, count);
+    return count;
+  }
+
   /** `next` for all that is not so simple. */
-  private nextOfAnyKind(): boolean {
+  nextOfAnyKind(): boolean {
     if (this.fault !== undefined) return false;
     const input = this.input;
     if (input.position === input.end && !input.advance()) {
@@ -223,14 +239,15 @@ export class FrameReader {
 
   /** A header that does not lie in one chunk: gathers its bytes one by one. */
   private nextHeaderBytes(): boolean {
-    const input = this.input;
+    const { input } = this;
     const header = (this.header ??= new Uint8Array(MAX_HEADER_SIZE));
     do {
       header[this.headerSize++] = input.bytes[input.position++] as number;
+      if (this.headerSize < this.headerNeeds) continue;
       const size = this.look(header, 0, this.headerSize);
       if (size < 0) return this.fail(input.offset - this.headerSize + ~size);
       if (size > 0) {
-        this.headerSize = 0;
+        this.headerSize = this.headerNeeds = 0;
         return this.beginPayload();
       }
     } while (input.position < input.end || input.advance());
@@ -239,13 +256,14 @@ export class FrameReader {
 
   /**
    * Looks at the header that begins at `bytes[at]`, as far as `end` shows it. Returns its size once it is whole and
-   * lawful, 0 while it is cut, and the complement of the offending byte's index in it where it breaks a rule.
+   * lawful, 0 while it is cut (`headerNeeds` says how much may show more), and the complement of the offending byte's index in it
+   * where it breaks a rule.
    */
   private look(bytes: Uint8Array, at: number, end: number): number {
     const firstByte = bytes[at] as number;
     const rule = VERDICTS[FIRST_BYTES[this.table | firstByte] as number];
     if (rule !== undefined) return this.breaks(rule, 0);
-    if (at + 2 > end) return 0;
+    if (at + 2 > end) return this.needs(2);
 
     const secondByte = bytes[at + 1] as number;
     if ((secondByte & MASK) !== this.maskBit) {
@@ -259,7 +277,7 @@ export class FrameReader {
       if (length === 1 && opcode === CLOSE) return this.breaks("close-length", 1); // RFC 6455 5.5.1
     } else {
       if (length === 126) {
-        if (at + 4 > end) return 0;
+        if (at + 4 > end) return this.needs(4);
         length = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
         if (length < 126) return this.breaks("non-minimal-length", 3); // RFC 6455 5.2
         size = 4;
@@ -268,7 +286,7 @@ export class FrameReader {
         if (at + 8 <= end && readUint32(bytes, at + 2) === 0 && bytes[at + 6] === 0 && bytes[at + 7] === 0) {
           return this.breaks("non-minimal-length", 7); // RFC 6455 5.2
         }
-        if (at + 10 > end) return 0;
+        if (at + 10 > end) return this.needs(at + 2 === end ? 3 : at + 8 > end ? 8 : 10);
         length = readUint32(bytes, at + 2) * 2 ** 32 + readUint32(bytes, at + 6);
         size = 10;
       }
@@ -280,11 +298,11 @@ export class FrameReader {
       if (begins) this.coded = (firstByte & RSV1) !== 0;
       const limit = this.coded ? this.maxCodedSize : this.maxMessageSize;
       if (messageSize > limit) return this.breaks("message-limit", size - 1);
-      if (this.maskBit !== 0 && at + size + 4 > end) return 0;
+      if (this.maskBit !== 0 && at + size + 4 > end) return this.needs(size + 4);
       this.messageSize = messageSize;
     }
     if (this.maskBit !== 0) {
-      if (at + size + 4 > end) return 0;
+      if (at + size + 4 > end) return this.needs(size + 4);
       this.frameKey = readKey(bytes, at + size);
       size += 4;
     }
@@ -348,6 +366,11 @@ export class FrameReader {
     this.key = this.frameKey;
     this.unmask();
     return true;
+  }
+
+  private needs(size: number): 0 {
+    this.headerNeeds = size;
+    return 0;
   }
 
   private breaks(rule: RuleName, index: number): number {

@@ -1,4 +1,4 @@
-import { BytesAssembly, copyOf, handedOver } from "../bytes/assembly.js";
+import { BytesAssembly, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
 import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
@@ -54,6 +54,8 @@ export class MessageReader {
   private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
+  /** Whether a short message in one frame is being gathered there as it came. */
+  private gathering = false;
 
   constructor(options: MessageReaderOptions) {
     const { maxMessageSize = Infinity, streaming } = options;
@@ -90,9 +92,10 @@ export class MessageReader {
     if (this.fault !== undefined) return undefined;
     if (this.pulling) {
       const piece = this.pull();
-      if (piece !== undefined) return piece;
+      if (piece !== undefined || this.fault !== undefined) return piece;
     }
-    while (this.fault === undefined && frames.next()) {
+    if (this.gathering && !this.gatherPart()) return undefined;
+    for (let more = frames.nextOfAnyKind(); more; more = this.fault === undefined && frames.next()) {
       const { opcode, missing } = frames;
       if (opcode >= CLOSE) {
         this.atControl = true;
@@ -111,6 +114,17 @@ export class MessageReader {
     }
     if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
     return undefined;
+  }
+
+  /** Goes on with a short message that comes in many chunks, where the whole chunk is a part of it. False: bytes are needed. */
+  private gatherPart(): boolean {
+    const { frames } = this;
+    const { input } = frames;
+    const { bytes, position } = input;
+    const count = frames.skipPart();
+    if (count === 0) return true;
+    this.bytes?.append(bytes, position, position + count, frames.length);
+    return input.advance();
   }
 
   /** It may stay masked until somebody looks at it. */
@@ -207,9 +221,11 @@ export class MessageReader {
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
     const { key, length, isWhole } = this.frames;
     const before = assembly.size;
-    // A short message in one frame is gathered as it came, and stays masked until somebody looks at it.
-    const asItCame = isWhole && length <= UNMASKED_LATER && !this.coded;
+    // A short message in one frame is gathered as it came, and stays masked until somebody looks at it; not the shortest: whoever
+    // looks at a part of an array makes a buffer of it.
+    const asItCame = isWhole && length > SMALLEST && length <= UNMASKED_LATER && !this.coded;
     const unmasked = asItCame || this.coded ? 0 : key;
+    this.gathering = asItCame && !final;
     if (!final) {
       assembly.append(bytes, start, end, this.total(before, end - start), unmasked);
       return undefined;
@@ -218,8 +234,8 @@ export class MessageReader {
     const at = handedOver.reserve(size, this.allocate);
     const { target } = handedOver;
     assembly.copy(bytes, start, end, unmasked, target, assembly.takeInto(target, at));
-    const left = asItCame ? rotateKey(key, -before) : 0;
-    return new BinaryEvent(target, at, at + size, true, left, this.applyMask);
+    if (!asItCame) return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target, true);
+    return new BinaryEvent(target, at, at + size, true, rotateKey(key, -before), this.applyMask);
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
