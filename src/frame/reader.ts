@@ -204,7 +204,7 @@ export class FrameReader {
 
   /**
    * Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, and returns how many bytes
-   * it has, which end where the input stood. Else it returns 0 and has done nothing.
+   * it has; they are masked with `key`. Else it returns 0 and has done nothing.
    */
   skipPart(): number {
     const { input } = this;
@@ -212,6 +212,7 @@ export class FrameReader {
     if (count >= this.missing) return 0;
     input.position = input.end;
     this.missing -= count;
+    this.key = this.frameKey;
     this.frameKey = rotateKey(this.frameKey, count);
     return count;
   }

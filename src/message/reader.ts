@@ -24,8 +24,16 @@ export interface MessageReaderOptions extends FrameReaderOptions {
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
 
-/** Up to this many bytes masked pieces are only copied, and unmasked together; of more, unmasking on the way saves a pass. */
-const UNMASKED_LATER = 16384;
+/** Up to this many bytes a message is short: a longer one is better unmasked on the way, which saves a pass. */
+const SHORT = 16384;
+
+/**
+ * Whether a short message in one frame is gathered as it came, and stays masked until somebody looks at it. Not the shortest: whoever
+ * looks at a part of an array makes a buffer of it.
+ */
+function staysMasked(length: number): boolean {
+  return length > SMALLEST;
+}
 
 /** Reads messages off frames: assembles fragments (RFC 6455 5.4) and checks texts (8.1). Control frames pass by. */
 export class MessageReader {
@@ -54,7 +62,7 @@ export class MessageReader {
   private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
-  /** Whether a short message in one frame is being gathered there as it came. */
+  /** Whether a short message in one frame is being gathered there. */
   private gathering = false;
 
   constructor(options: MessageReaderOptions) {
@@ -123,7 +131,8 @@ export class MessageReader {
     const { bytes, position } = input;
     const count = frames.skipPart();
     if (count === 0) return true;
-    this.bytes?.append(bytes, position, position + count, frames.length);
+    const { key, length } = frames;
+    this.bytes?.append(bytes, position, position + count, length, staysMasked(length) ? 0 : key);
     return input.advance();
   }
 
@@ -221,11 +230,10 @@ export class MessageReader {
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
     const { key, length, isWhole } = this.frames;
     const before = assembly.size;
-    // A short message in one frame is gathered as it came, and stays masked until somebody looks at it; not the shortest: whoever
-    // looks at a part of an array makes a buffer of it.
-    const asItCame = isWhole && length > SMALLEST && length <= UNMASKED_LATER && !this.coded;
+    const isShort = isWhole && length <= SHORT && !this.coded;
+    const asItCame = isShort && staysMasked(length);
     const unmasked = asItCame || this.coded ? 0 : key;
-    this.gathering = asItCame && !final;
+    this.gathering = isShort && !final;
     if (!final) {
       assembly.append(bytes, start, end, this.total(before, end - start), unmasked);
       return undefined;
