@@ -77,7 +77,7 @@ class DuplexTransport implements Transport {
 
   write(chunks: readonly Uint8Array[]): boolean {
     const { duplex } = this;
-    const [first] = chunks;
+    const first = chunks[0];
     if (chunks.length === 1 && first !== undefined) return duplex.write(first);
     let writable = true;
     duplex.cork();

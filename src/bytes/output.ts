@@ -81,7 +81,7 @@ export class Output {
   /** Queues `bytes` themselves: they must not change until they are written. */
   pass(bytes: Uint8Array): void {
     this.closeRun();
-    (this.chunks ??= []).push(bytes);
+    this.close(bytes);
     this.size += bytes.length;
   }
 
@@ -122,8 +122,14 @@ export class Output {
 
   private closeRun(): void {
     if (this.end === this.start) return;
-    (this.chunks ??= []).push(viewOf(this.target, this.start, this.end));
+    this.close(viewOf(this.target, this.start, this.end));
     this.start = this.end;
+  }
+
+  /** Most outputs have one chunk when they are taken: a list made of it has room for no more. */
+  private close(chunk: Uint8Array): void {
+    if (this.chunks === undefined) this.chunks = [chunk];
+    else this.chunks.push(chunk);
   }
 }
 
