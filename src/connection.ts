@@ -221,8 +221,8 @@ export class Connection {
   /**
    * Takes what is to be sent, in order; undefined: nothing. Call it only while the transport can take more: taking says
    * that it can, and that what was taken before has moved. Where the transport queues any amount, take `max` bytes at a time.
-   * What was taken is never rewritten. The chunks are views of buffers that connections share: write them or copy them, but do
-   * not transfer their buffers.
+   * What was taken is never rewritten, unless you say that it may be (`outputWritten`). The chunks are views of buffers that
+   * connections share: write them or copy them, but do not transfer their buffers.
    * @throws {UsageError} "bad-argument" for a `max` that is neither a whole number above 0 nor Infinity
    */
   takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
@@ -245,6 +245,14 @@ export class Connection {
     this.keepalive?.taken(this.now, all);
     if (all) this.pings?.taken(this.now);
     return this.output.take(max);
+  }
+
+  /**
+   * Says that nobody needs what was taken last any more: the system has a copy of all of it. Its memory is used again then, which spares
+   * a busy server most of what it would allocate. It need not be called.
+   */
+  outputWritten(): void {
+    this.output.written();
   }
 
   // Commands

@@ -92,6 +92,10 @@ class SocketTransport implements Transport {
     return this.socket.remoteAddress;
   }
 
+  get isWritten(): boolean {
+    return this.queue.size === 0;
+  }
+
   write(chunks: readonly Uint8Array[]): boolean {
     const wasEmpty = this.queue.size === 0;
     this.queue.push(chunks);

@@ -26,9 +26,12 @@ export const nodePlatform: Platform = systemPlatform;
 
 class DuplexTransport implements Transport {
   private readonly duplex: Duplex;
+  /** Whether it is a socket of the system's, and nothing stands between. */
+  private readonly isPlain: boolean;
 
   constructor(duplex: Duplex) {
     this.duplex = duplex;
+    this.isPlain = duplex instanceof net.Socket && !(duplex instanceof tls.TLSSocket);
   }
 
   start(pump: Pump): void {
@@ -69,6 +72,11 @@ class DuplexTransport implements Transport {
 
   get pending(): number {
     return this.duplex.destroyed ? 0 : this.duplex.writableLength;
+  }
+
+  /** Another stream may keep what it was given. */
+  get isWritten(): boolean {
+    return this.isPlain && this.duplex.writableLength === 0;
   }
 
   get remoteAddress(): string | undefined {

@@ -12,6 +12,8 @@ export interface Transport {
   write(chunks: readonly Uint8Array[]): boolean;
   /** Bytes queued here and not handed to the system. */
   readonly pending: number;
+  /** Whether the system has a copy of all that was written, so that its memory may be used again. Left out: that is not known. */
+  readonly isWritten?: boolean;
   /** Ends the write side once all is written, and goes on reading. */
   end(): void;
   /** Gives everything up at once. */
@@ -208,6 +210,7 @@ export class Pump {
     if (chunks !== undefined && !this.destroyed) {
       try {
         this.blocked = !this.transport.write(chunks);
+        if (this.transport.isWritten === true) this.connection.outputWritten();
       } catch (error) {
         this.connection.transportLost(error); // a transport that throws is none
         this.missed = true;

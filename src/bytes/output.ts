@@ -3,7 +3,8 @@ import { viewOf } from "./view.js";
 
 /**
  * What is to be sent and has not been taken yet. Small pieces stand side by side in slabs that all connections share,
- * so that an idle one holds nothing; large ones are passed through. Nothing is rewritten once it was taken.
+ * so that an idle one holds nothing; large ones are passed through. Nothing is rewritten once it was taken, unless whoever took it says
+ * that it is `written`.
  */
 export class Output {
   /** How many bytes are queued. */
@@ -46,6 +47,7 @@ export class Output {
     if (slabUsed + length > slab.length) {
       slab = this.allocated(SLAB_SIZE);
       slabUsed = 0;
+      takenBy = undefined; // that was in another
     }
     this.target = slab;
     this.ownsTarget = false;
@@ -88,6 +90,10 @@ export class Output {
   /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
+    const isOneRun = this.chunks === undefined && this.target === slab && this.size <= max;
+    takenBy = isOneRun ? this : undefined;
+    takenStart = this.start;
+    takenEnd = this.end;
     this.closeRun();
     const chunks = this.chunks as Uint8Array[];
     if (this.size <= max) {
@@ -110,6 +116,12 @@ export class Output {
       this.first = 0;
     }
     return taken;
+  }
+
+  /** What was taken last is needed by nobody any more: if nothing was written behind it, its room is used again. */
+  written(): void {
+    if (takenBy === this && takenEnd === slabUsed) slabUsed = takenStart;
+    takenBy = undefined;
   }
 
   /** Drops what is queued. */
@@ -141,3 +153,7 @@ const OWN_ROOM = 4096;
 const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);
 let slabUsed = 0;
+/** Who took from the slab last, where that was all it had, and what. */
+let takenBy: Output | undefined;
+let takenStart = 0;
+let takenEnd = 0;

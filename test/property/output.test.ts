@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect } from "vitest";
 
+import { Output } from "../../src/bytes/output.js";
 import { Connection } from "../../src/index.js";
 import { seededRandom } from "../../src/testing/index.js";
 import { concat, frameBytes, other, pingFrame, role } from "../support/arbitraries.js";
@@ -190,3 +191,85 @@ describe("the same inputs", () => {
     }),
   );
 });
+
+describe("outputs that share a slab", () => {
+  const anySize = fc.oneof(
+    { weight: 8, arbitrary: fc.nat(40) },
+    fc.nat(9000),
+    fc.nat(40_000),
+    fc.constant(16_384),
+  );
+  const anyStep = fc.record({
+    of: fc.nat(2),
+    // Takes and what follows them are what it is about.
+    do: fc.constantFrom(
+      ...[
+        "write",
+        "write",
+        "write",
+        "copy",
+        "pass",
+        "take",
+        "take",
+        "takeSome",
+        "written",
+        "written",
+        "written",
+      ],
+      "clear",
+    ),
+    size: anySize,
+  });
+
+  holds(
+    "what is queued, and what was taken and is not written, stays as it is",
+    400,
+    fc.property(fc.array(anyStep, { minLength: 20, maxLength: 200 }), (steps) => {
+      const outputs = [new Output(), new Output((size) => Buffer.allocUnsafeSlow(size)), new Output()];
+      const queued: Uint8Array[] = [NOTHING, NOTHING, NOTHING];
+      const taken: { chunk: Uint8Array; copy: Uint8Array }[][] = [[], [], []];
+      let next = 0;
+      const check = (): void => {
+        for (const { chunk, copy } of taken.flat()) expect(Buffer.compare(chunk, copy)).toBe(0);
+      };
+      const keep = (of: number, chunks: readonly Uint8Array[] = []): void => {
+        for (const chunk of chunks) {
+          const copy = queued[of]?.slice(0, chunk.length) ?? NOTHING;
+          queued[of] = queued[of]?.subarray(chunk.length) ?? NOTHING;
+          expect(Buffer.compare(chunk, copy)).toBe(0);
+          taken[of]?.push({ chunk, copy });
+        }
+      };
+      for (const { of, do: what, size } of steps) {
+        const output = outputs[of] as Output;
+        const data = new Uint8Array(size).fill((next = (next % 255) + 1));
+        if (what === "write") {
+          const at = output.reserve(size + 14);
+          output.target.set(data, at);
+          output.commit(size);
+          queued[of] = concat([queued[of] ?? NOTHING, data]);
+        } else if (what === "copy" || what === "pass") {
+          if (size === 0) continue;
+          output[what](data);
+          queued[of] = concat([queued[of] ?? NOTHING, data]);
+        } else if (what === "take") {
+          keep(of, output.take());
+          expect(queued[of]).toHaveLength(0);
+        } else if (what === "takeSome") {
+          keep(of, output.take(size + 1));
+        } else if (what === "written") {
+          taken[of] = [];
+          output.written();
+        } else {
+          output.clear();
+          queued[of] = NOTHING;
+        }
+        check();
+      }
+      for (const of of [0, 1, 2]) keep(of, outputs[of]?.take());
+      check();
+    }),
+  );
+});
+
+const NOTHING = new Uint8Array(0);

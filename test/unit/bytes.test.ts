@@ -289,6 +289,30 @@ describe("Output", () => {
     expect(toHex(concat(output.take() ?? []))).toBe("04");
   });
 
+  it("what was taken and written makes room in its slab, not in the next one", () => {
+    const half = 16_384;
+    const fill = (output: Output, value: number): Uint8Array => {
+      const at = output.reserve(half);
+      output.target.fill(value, at, at + half);
+      output.commit(half);
+      return output.target;
+    };
+    const begin = fill(new Output(), 0);
+    while (fill(new Output(), 0) === begin);
+    fill(new Output(), 0);
+    const [first, second, third] = [new Output(), new Output(), new Output()];
+    const slab = fill(first, 1); // the first half of a slab
+    expect(new Set(concat(first.take() ?? []))).toEqual(new Set([1]));
+    first.written();
+    expect(fill(first, 2)).toBe(slab); // and again
+    first.take();
+    fill(new Output(), 0); // its second half
+    expect(fill(second, 3)).not.toBe(slab);
+    first.written();
+    fill(third, 4);
+    expect(new Set(concat(second.take() ?? []))).toEqual(new Set([3]));
+  });
+
   it("holds nothing while it is empty", () => {
     const output = new Output();
     write(output, new Uint8Array(100));
