@@ -70,6 +70,25 @@ describe("attach()", () => {
     expect(calls.sort()).toEqual(["client close", "client open", "server close", "server open"]);
   });
 
+  it("what a stream keeps of its chunks stays as it was: only of a socket it is known when they are written", async () => {
+    const kept: Buffer[] = [];
+    const keeper = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _, done) => {
+        kept.push(chunk);
+        done();
+      },
+    });
+    const peer = attach(keeper, open("server"));
+    for (const text of ["first", "second", "third"]) {
+      peer.send(text);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(kept.map((chunk) => chunk.subarray(2).toString())).toEqual(["first", "second", "third"]);
+    peer.terminate();
+    await peer.closed;
+  });
+
   it("slow reading reaches the writer of the stream at the other end", async () => {
     const [left, right] = duplexPair();
     const server = attach(left, open("server"));
