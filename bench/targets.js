@@ -194,10 +194,14 @@ function told(target, { id, results }) {
   const isInverse = (target.atMost !== undefined) !== LARGER_IS_BETTER.has(measure);
   if (mine.median === 0 || theirs.median === 0) return undefined;
   const reached = isInverse ? quotient(mine, theirs) : quotient(theirs, mine);
-  // What moves the bytes and does nothing else: how far one can get.
+  // How far one can get: what moves the bytes and does nothing else; and what hands over what stays valid, and does nothing else.
   const limit = (results.limit ?? results.net)?.measures?.[measure];
-  if (limit === undefined || target.atLeast === undefined || !(limit.median > 0)) return { id, ...reached };
-  return { id, ...reached, limit: theirs.median / limit.median };
+  const trusting = results.trusting?.measures?.[measure];
+  if (target.atLeast === undefined) return { id, ...reached };
+  const told = { id, ...reached };
+  if (limit?.median > 0) told.limit = theirs.median / limit.median;
+  if (trusting?.median > 0) told.trusting = theirs.median / trusting.median;
+  return told;
 }
 
 /**
@@ -205,7 +209,7 @@ function told(target, { id, results }) {
  * from `low` to `high` has the target), "failed", or "not measured".
  * @param {{ runtimes: object, cases: { runtime: string, workload: string, id: string, spec: object, results: object }[] }} results
  * @returns {{ runtime: string, workload: string, says: string, against?: string, atLeast?: number, atMost?: number, status: string,
- *   value?: number, low?: number, high?: number, limit?: number, worst?: string, of?: number }[]}
+ *   value?: number, low?: number, high?: number, limit?: number, trusting?: number, worst?: string, of?: number }[]}
  */
 export function verdictsOf({ runtimes, cases }) {
   const verdicts = [];
@@ -247,16 +251,25 @@ export const targetName = (verdict) =>
     .filter(Boolean)
     .join(" ");
 
-/** Cells of text: what, target, measured, its interval, the limit, the verdict, and in which case. */
+/** Cells of text: what, target, measured, its interval, how far one can get, the verdict, and in which case. */
 export function verdictCells(verdict) {
-  const { says, status, value, low, high, limit, worst, of } = verdict;
+  const { says, status, value, low, high, limit, trusting, worst, of } = verdict;
   const measured = value === undefined ? "" : inUnit(verdict, value);
   const interval = value === undefined ? "" : `${inUnit(verdict, low)} – ${inUnit(verdict, high)}`;
   const which = worst === undefined ? "" : of > 1 ? `worst of ${of}: ${worst}` : worst;
-  return [says, targetName(verdict), measured, interval, formatRatio(limit), status, which];
+  return [
+    says,
+    targetName(verdict),
+    measured,
+    interval,
+    formatRatio(limit),
+    formatRatio(trusting),
+    status,
+    which,
+  ];
 }
 
-export const VERDICT_HEAD = ["", "target", "measured", "95 %", "limit", "verdict", "case"];
+export const VERDICT_HEAD = ["", "target", "measured", "95 %", "limit", "trusting", "verdict", "case"];
 
 /** The table at the end of a run. */
 export function formatVerdicts(verdicts, runtime) {
@@ -268,7 +281,7 @@ export function formatVerdicts(verdicts, runtime) {
   if (rows.length > 0) {
     const grid = [VERDICT_HEAD, ...rows.map(verdictCells)];
     const widths = VERDICT_HEAD.map((_, column) => Math.max(...grid.map((row) => row[column].length)));
-    const isLeft = (column) => column === 0 || column > 4;
+    const isLeft = (column) => column === 0 || column > 5;
     lines.push("", `against the targets on ${runtime}`);
     for (const row of grid) {
       const cells = row.map((text, i) => (isLeft(i) ? text.padEnd(widths[i]) : text.padStart(widths[i])));

@@ -31,6 +31,7 @@ export function prepareParse(peer, spec, stream) {
     masked: spec.role === "server",
     text,
     touched,
+    fragments: spec.fragments,
     deliver: touched ? (text ? touchText : touchBytes) : count,
     send: () => undefined,
   });

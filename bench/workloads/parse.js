@@ -89,6 +89,7 @@ export async function verifyParse(peer, spec, stream) {
     masked: spec.role === "server",
     text,
     touched: true,
+    fragments: spec.fragments,
     deliver(message) {
       const payload = text ? encoder.encode(message) : message;
       if (text !== (typeof message === "string")) wrong++;

@@ -38,7 +38,7 @@ export class Output {
     this.closeRun();
     if (length > SLAB_SIZE / 2 || this.chunks !== undefined) {
       // With a second run others write in turns with this one: from now on it has room of its own.
-      const room = this.chunks === undefined ? 0 : Math.min(this.size, SLAB_SIZE);
+      const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
       this.target = this.allocated(Math.max(length, room, OWN_ROOM));
       this.ownsTarget = true;
       this.start = this.end = 0;
@@ -147,8 +147,9 @@ export class Output {
 
 const NO_BYTES = new Uint8Array(0);
 
-/** The least room that is made for one connection alone. */
+/** The least room that is made for one connection alone, and the most beyond what is asked for: as much as waits already. */
 const OWN_ROOM = 4096;
+const MOST_ROOM = 262_144;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);

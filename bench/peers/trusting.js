@@ -1,0 +1,155 @@
+// No implementation, but what none can go below that hands over payloads which stay valid: it trusts every header, checks nothing,
+// answers nothing, and knows no fragments. Payloads are masked by the native addon; they are views of their chunk, or, where its end
+// cuts them, in memory of their own. What is sent stands side by side.
+
+import { randomFillSync } from "node:crypto";
+import { createRequire } from "node:module";
+
+const { mask, unmask } = createRequire(import.meta.url)("bufferutil");
+const { utf8Slice, utf8Write } = Buffer.prototype;
+
+export const version = "";
+
+export function createReceiver({ masked, text, touched, fragments, deliver }) {
+  if (fragments > 1) return undefined;
+  const maskSize = masked ? 4 : 0;
+  const key = Buffer.alloc(4);
+  const header = Buffer.alloc(14);
+  let headerSize = 0;
+  /** A message that a chunk's end has cut, and how much of it is there. */
+  let message;
+  let filled = 0;
+
+  /** The size of the header that begins at `at`, or more than there is of it. */
+  function sizeOf(bytes, at, end) {
+    if (at + 2 > end) return Infinity;
+    const length = bytes[at + 1] & 0x7f;
+    return (length < 126 ? 2 : length === 126 ? 4 : 10) + maskSize;
+  }
+  function lengthOf(bytes, at) {
+    const length = bytes[at + 1] & 0x7f;
+    if (length < 126) return length;
+    return length === 126 ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes.readUIntBE(at + 4, 6);
+  }
+  function handOver(bytes, buffer, start, end) {
+    if (masked) unmask(end - start === bytes.length ? bytes : bytes.subarray(start, end), key);
+    if (text) deliver(utf8Slice.call(bytes, start, end));
+    else deliver(touched ? new Uint8Array(buffer, bytes.byteOffset + start, end - start) : undefined);
+  }
+  function begin(bytes, at, size) {
+    if (masked) for (let i = 0; i < 4; i++) key[i] = bytes[at + size - 4 + i];
+  }
+
+  return {
+    receive(chunk) {
+      const { buffer, length: end } = chunk;
+      for (let at = 0; at < end;) {
+        if (message !== undefined) {
+          const count = Math.min(message.length - filled, end - at);
+          if (count < 32) for (let i = 0; i < count; i++) message[filled + i] = chunk[at + i];
+          else
+            message.set(count === end ? chunk : new Uint8Array(buffer, chunk.byteOffset + at, count), filled);
+          filled += count;
+          at += count;
+          if (filled < message.length) return;
+          handOver(message, message.buffer, 0, filled);
+          message = undefined;
+          continue;
+        }
+        let size = headerSize > 0 ? Infinity : sizeOf(chunk, at, end);
+        let from = chunk;
+        let start = at;
+        if (at + size > end) {
+          while (at < end && headerSize < sizeOf(header, 0, headerSize)) header[headerSize++] = chunk[at++];
+          if (headerSize < sizeOf(header, 0, headerSize)) return;
+          size = headerSize;
+          from = header;
+          start = 0;
+          headerSize = 0;
+        } else {
+          at += size;
+        }
+        const length = lengthOf(from, start);
+        begin(from, start, size);
+        if (length <= end - at) {
+          handOver(chunk, buffer, at, at + length);
+          at += length;
+        } else {
+          message = Buffer.allocUnsafe(length);
+          filled = 0;
+        }
+      }
+    },
+  };
+}
+
+const SLAB = 65536;
+const keys = Buffer.alloc(4096);
+let drawn = keys.length;
+
+export function createSender({ masked, write }) {
+  let slab = Buffer.allocUnsafe(SLAB);
+  let start = 0;
+  let end = 0;
+
+  function reserve(size) {
+    if (end + size <= slab.length) return;
+    flush();
+    slab = Buffer.allocUnsafe(Math.max(SLAB, size));
+    start = end = 0;
+  }
+  function header(firstByte, length) {
+    const mask = masked ? 0x80 : 0;
+    slab[end] = firstByte;
+    if (length < 126) {
+      slab[end + 1] = mask | length;
+      end += 2;
+    } else if (length < 65536) {
+      slab[end + 1] = mask | 126;
+      slab[end + 2] = length >> 8;
+      slab[end + 3] = length;
+      end += 4;
+    } else {
+      slab[end + 1] = mask | 127;
+      slab.writeUIntBE(0, end + 2, 2);
+      slab.writeUIntBE(length, end + 4, 6);
+      end += 10;
+    }
+    if (!masked) return undefined;
+    if (drawn === keys.length) {
+      randomFillSync(keys);
+      drawn = 0;
+    }
+    const key = keys.subarray(drawn, (drawn += 4));
+    for (let i = 0; i < 4; i++) slab[end++] = key[i];
+    return key;
+  }
+  function flush() {
+    if (end > start) write(slab.subarray(start, end));
+    start = end;
+  }
+
+  return {
+    text(text) {
+      const length = Buffer.byteLength(text);
+      reserve(length + 14);
+      const key = header(0x81, length);
+      utf8Write.call(slab, text, end);
+      if (key !== undefined) unmask(slab.subarray(end, end + length), key);
+      end += length;
+    },
+    binary(bytes) {
+      const { length } = bytes;
+      reserve(length + 14);
+      const key = header(0x82, length);
+      if (key !== undefined) mask(bytes, key, slab, end, length);
+      else if (length >= 16384) {
+        flush();
+        write(bytes);
+        return;
+      } else slab.set(bytes, end);
+      end += length;
+    },
+    flush,
+  };
+}
