@@ -3,13 +3,18 @@ import { describe, expect, it } from "vitest";
 import { selectCases } from "../../bench/cases.js";
 import { matches, TARGETS, verdictsOf } from "../../bench/targets.js";
 import { growthOf } from "../../bench/workloads/growth.js";
-import { readResults, section, update } from "../../scripts/bench-readme.js";
+import { readResults, readTargetsPage, section, targetsPage, update } from "../../scripts/bench-readme.js";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
 describe("the README's figures are those of docs/bench/results.json; if they are not: node scripts/bench-readme.js", () => {
   it("between the marks", async () => {
     expect(readme).toBe(await update(readme, readResults()));
+  });
+
+  it("on the page of targets", async () => {
+    const results = readResults();
+    expect(readTargetsPage()).toBe(results && (await targetsPage(results)));
   });
 
   it("and nowhere else", () => {
@@ -99,14 +104,29 @@ describe("verdicts", () => {
     expect(failed.every(({ status }) => status === "failed")).toBe(true);
   });
 
-  it("the README's table has the worst case of each target, and nothing that was not measured", () => {
-    const lines = section(parse(101)).split("\n");
-    expect(lines.slice(0, 3)).toEqual([
-      "|  | target | node 20.20.0 |",
-      "| --- | --- | --- |",
-      "| parse binary, masked, 0–125 B, touched | ≥ 5× ws | 4.95× (missed) |",
+  it("tell how far one can get", () => {
+    const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, limit: 10, trusting: 50 });
+    const told = verdictsOf(results).find(({ status }) => status === "missed");
+    expect(told).toMatchObject({ limit: 50, trusting: 10 });
+  });
+
+  it("the page of targets has the worst case of each, and nothing that was not measured", async () => {
+    const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, trusting: 50 });
+    const rows = (await targetsPage(results)).split("\n").filter((line) => line.startsWith("| "));
+    expect(rows.map((row) => row.replace(/ +/g, " ").replace(/-+/g, "-"))).toEqual([
+      "| | target | node 20.20.0 | _trusting_ |",
+      "| - | - | - | - |",
+      "| parse binary, masked, 0–125 B, touched | ≥ 5× ws | 4.95× (missed) | 10× |",
     ]);
-    expect(lines[3]).toBe("");
+  });
+});
+
+describe("the README's table", () => {
+  it("has what was measured, and says what was not", () => {
+    const rows = section(run("parse", SMALL, "cpu", { sansocket: 101, ws: 500 })).split("\n");
+    expect(rows[0]).toBe("| times as fast as `ws` | Node 20.20.0 |");
+    expect(rows[2]).toBe("| a server receives messages of 16 B | 4.95× |");
+    expect(rows[3]).toBe("| … of 125 B | failed |");
     expect(section(undefined)).toContain("No result set");
   });
 });
