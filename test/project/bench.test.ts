@@ -13,7 +13,7 @@ describe("the README's figures are those of docs/bench/results.json; if they are
   });
 
   it("on the page of targets", async () => {
-    const results = readResults();
+    const results = readResults() as Run | undefined;
     expect(readTargetsPage()).toBe(results && (await targetsPage(results)));
   });
 
