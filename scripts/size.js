@@ -76,6 +76,7 @@ async function bundle(contents, minify, plugins = []) {
     minify,
     legalComments: "none",
     plugins,
+    logLevel: "error",
     write: false,
   });
   return outputFiles[0].contents;
