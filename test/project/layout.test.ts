@@ -24,6 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["client.ts", "server.ts"],
   ["index.ts"],
   // What every adapter shares, then the adapters, which do not know each other.
+  ["adapters/zlib/"],
   ["testing/", "conformance/", "adapters/", "adapters/node-utf8.ts", "adapters/zlib.ts"],
   ["adapters/system.ts"],
   ["adapters/bun.ts", "adapters/deno.ts", "adapters/node.ts", "adapters/streams.ts", "whatwg/"],
