@@ -48,5 +48,5 @@ export type Mask = (bytes: Uint8Array, start: number, end: number, key: number) 
 /** Writes `source`, masked, into `target` from `offset`; the arrays do not overlap. The key is as in `Mask`. */
 export type MaskInto = (source: Uint8Array, target: Uint8Array, offset: number, key: number) => void;
 
-/** Returns `size` new bytes of any content: all of them are written before anybody sees them. */
+/** Returns an array of `size` bytes and any content, with a buffer of that size: all of them are written before anybody sees them. */
 export type Allocate = (size: number) => Uint8Array;

@@ -24,14 +24,24 @@ export * from "./public.js";
 /** What Node gives a connection: entropy, time, and UTF-8 coding. */
 export const nodePlatform: Platform = systemPlatform;
 
+/** The methods that bytes pass on their way to the system. */
+interface Writing {
+  readonly write: unknown;
+  readonly _write: unknown;
+}
+
+const prototype: Writing = net.Socket.prototype;
+/** They are Node's own. */
+const NATIVE: Writing = { write: prototype.write, _write: prototype._write };
+
 class DuplexTransport implements Transport {
   private readonly duplex: Duplex;
-  /** Whether it is a socket of the system's, and nothing stands between. */
-  private readonly isPlain: boolean;
+  /** Whether it is one of Node's own sockets, unencrypted. */
+  private readonly isSocket: boolean;
 
   constructor(duplex: Duplex) {
     this.duplex = duplex;
-    this.isPlain = duplex instanceof net.Socket && !(duplex instanceof tls.TLSSocket);
+    this.isSocket = Object.getPrototypeOf(duplex) === net.Socket.prototype;
   }
 
   start(pump: Pump): void {
@@ -74,9 +84,11 @@ class DuplexTransport implements Transport {
     return this.duplex.destroyed ? 0 : this.duplex.writableLength;
   }
 
-  /** Another stream may keep what it was given. */
+  /** Another stream, or a socket whose methods somebody has replaced, may keep what it was given. */
   get isWritten(): boolean {
-    return this.isPlain && this.duplex.writableLength === 0;
+    if (!this.isSocket || this.duplex.writableLength > 0) return false;
+    const own: Writing = this.duplex;
+    return own.write === NATIVE.write && own._write === NATIVE._write;
   }
 
   get remoteAddress(): string | undefined {

@@ -82,6 +82,10 @@ export class BytesAssembly {
 
   /** Copies `bytes[start, end)` into `target` from `at`, unmasked. */
   copy(bytes: Uint8Array, start: number, end: number, key: number, target: Uint8Array, at: number): void {
+    if (end > bytes.length) {
+      target.fill(0, at, at + end - start); // somebody transferred its buffer, and the bytes with it
+      return;
+    }
     if (end - start < COPY_BY_HAND) {
       for (; start < end; start++, at++) {
         target[at] = (bytes[start] as number) ^ key;
@@ -159,7 +163,7 @@ class HandedOver {
       return 0;
     }
     if (size > this.slab.length - this.used) {
-      this.slab = allocate === undefined ? new Uint8Array(SLAB_SIZE) : allocate(SLAB_SIZE);
+      this.slab = new Uint8Array(SLAB_SIZE); // cleared: whoever has a part of it can look at all of it
       this.used = 0;
     }
     const start = this.used;

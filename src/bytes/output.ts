@@ -27,7 +27,10 @@ export class Output {
     this.allocate = allocate;
   }
 
-  /** Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written. */
+  /**
+   * Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written: of much, at most
+   * SPARE less.
+   */
   reserve(length: number): number {
     const { end, target } = this;
     const goesOn = this.ownsTarget || (target === slab && end === slabUsed);
@@ -39,13 +42,13 @@ export class Output {
     if (length > SLAB_SIZE / 2 || this.chunks !== undefined) {
       // With a second run others write in turns with this one: from now on it has room of its own.
       const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
-      this.target = this.allocated(Math.max(length, room, OWN_ROOM));
+      this.target = this.roomOf(length, Math.max(room, OWN_ROOM));
       this.ownsTarget = true;
       this.start = this.end = 0;
       return 0;
     }
     if (slabUsed + length > slab.length) {
-      slab = this.allocated(SLAB_SIZE);
+      slab = new Uint8Array(SLAB_SIZE);
       slabUsed = 0;
       takenBy = undefined; // that was in another
     }
@@ -55,8 +58,10 @@ export class Output {
     return slabUsed;
   }
 
-  private allocated(size: number): Uint8Array {
-    return this.allocate === undefined ? new Uint8Array(size) : viewOf(this.allocate(size), 0, size);
+  /** Room for `length` bytes, or for more. Whoever gets a part of it can look at all of it, so what may stay unwritten is cleared. */
+  private roomOf(length: number, atLeast: number): Uint8Array {
+    if (this.allocate === undefined || length < atLeast) return new Uint8Array(Math.max(length, atLeast));
+    return viewOf(this.allocate(length), 0, length).fill(0, length - SPARE);
   }
 
   /** Queues the `length` bytes that were written from the offset that `reserve` gave. */
@@ -150,6 +155,8 @@ const NO_BYTES = new Uint8Array(0);
 /** The least room that is made for one connection alone, and the most beyond what is asked for: as much as waits already. */
 const OWN_ROOM = 4096;
 const MOST_ROOM = 262_144;
+/** A header's length is not known before what it is of. */
+const SPARE = 16;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);

@@ -29,6 +29,8 @@ let other = NOTHING;
 
 /** Of larger buffers nothing is kept: it would keep them, too. */
 const KEEP_UP_TO = 2_097_152;
+/** Nor of arrays up to this many bytes, which hold hardly more than one message, and may have no buffer yet. */
+const KEEP_FROM = 65;
 
 /** What is known of `bytes`: much, where it was asked for before. */
 export function knownOf(bytes: Uint8Array): Known {
@@ -37,6 +39,7 @@ export function knownOf(bytes: Uint8Array): Known {
 
 function look(bytes: Uint8Array): Known {
   const known = bytes === other.bytes ? other : new Known(bytes);
+  if (bytes.length < KEEP_FROM || bufferOf(known).byteLength > KEEP_UP_TO) return known;
   other = latest;
   latest = known;
   return known;
@@ -44,10 +47,7 @@ function look(bytes: Uint8Array): Known {
 
 /** The buffer of an array. */
 export function bufferOf(known: Known): ArrayBufferLike {
-  if (known.buffer !== undefined) return known.buffer;
-  known.buffer = known.bytes.buffer;
-  if (known.buffer.byteLength > KEEP_UP_TO) latest = NOTHING;
-  return known.buffer;
+  return (known.buffer ??= known.bytes.buffer);
 }
 
 /**

@@ -24,7 +24,7 @@ export function mask(bytes: Uint8Array, start: number, end: number, key: number)
   if (end - start < WORDS_FROM) return maskBytes(bytes, start, end, key) < 0x80;
   const { words, lead } = knownOf(bytes);
   if (end + lead > words.length * 4) return maskAnew(bytes, start, end, key);
-  return (maskWords(words, start + lead, end + lead, key) & ANY_HIGH_BIT) === 0;
+  return (maskWords(words, lead, bytes, start, end, key) & ANY_HIGH_BIT) === 0;
 }
 
 /** `mask` where there is no view of words yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
@@ -41,7 +41,7 @@ function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): b
   const { words } = known;
   const wordsEnd = words.length * 4 - lead;
   const seam = wordsEnd - start < WORDS_FROM ? start : Math.min(wordsEnd, end);
-  const head = seam > start ? maskWords(words, start + lead, seam + lead, key) : 0;
+  const head = seam > start ? maskWords(words, lead, bytes, start, seam, key) : 0;
   const tail = maskBytes(bytes, seam, end, rotateKey(key, seam - start));
   return ((head | tail) & ANY_HIGH_BIT) === 0;
 }
@@ -84,20 +84,25 @@ export function maskIntoOf(kernels: {
 // Each of these returns an OR of what it wrote.
 
 /**
- * Masks what is twelve bytes or more: `start` and `end` count the words' bytes. The other bytes of the first and the last word are
- * written as they are.
+ * Masks what is twelve bytes or more, over `words`, which begin `lead` bytes before `bytes`. What no whole word has goes byte by byte: what
+ * stands beside the range may be somebody else's, who writes there at the same time.
  */
-function maskWords(words: Int32Array, start: number, end: number, key: number): number {
-  const before = (start & 3) * 8;
-  const behind = (end & 3) * 8;
-  const last = end >>> 2;
-  let i = start >>> 2;
+function maskWords(
+  words: Int32Array,
+  lead: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  key: number,
+): number {
+  const last = (end + lead) >>> 2;
   let or = 0;
-  if (before !== 0) {
-    const own = -1 << before;
-    key = (key << before) | (key >>> (32 - before));
-    or = ((words[i++] as number) ^= key & own) & own;
+  let at = start;
+  for (; ((at + lead) & 3) !== 0; at++) {
+    or |= (bytes[at] as number) ^= key & 0xff;
+    key = (key >>> 8) | (key << 24);
   }
+  let i = (at + lead) >>> 2;
   for (const unrolled = last - 7; i < unrolled; i += 8) {
     or |=
       ((words[i] as number) ^= key) |
@@ -110,10 +115,7 @@ function maskWords(words: Int32Array, start: number, end: number, key: number): 
       ((words[i + 7] as number) ^= key);
   }
   for (; i < last; i++) or |= (words[i] as number) ^= key;
-  if (behind !== 0) {
-    const own = ~(-1 << behind);
-    or |= ((words[i] as number) ^= key & own) & own;
-  }
+  for (at = i * 4 - lead; at < end; at++, key >>>= 8) or |= (bytes[at] as number) ^= key & 0xff;
   return or;
 }
 

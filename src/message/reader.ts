@@ -152,6 +152,7 @@ export class MessageReader {
     } else if (isAscii || isUtf8(this.utf8, bytes, start, end)) {
       return new TextEvent(undefined, viewOf(bytes, start, end), true);
     }
+    this.coded = false; // whatever the last message was
     return this.textPiece(bytes, start, end, true, false); // which finds the byte at fault
   }
 

@@ -70,23 +70,43 @@ describe("attach()", () => {
     expect(calls.sort()).toEqual(["client close", "client open", "server close", "server open"]);
   });
 
-  it("what a stream keeps of its chunks stays as it was: only of a socket it is known when they are written", async () => {
-    const kept: Buffer[] = [];
-    const keeper = new Duplex({
-      read: () => undefined,
-      write: (chunk: Buffer, _, done) => {
+  describe("what a stream keeps of its chunks stays as it was: only of Node's own sockets it is known when they are written", () => {
+    const keep =
+      (kept: Buffer[]) =>
+      (chunk: Buffer, _: unknown, done: () => void): void => {
         kept.push(chunk);
         done();
-      },
+      };
+    const streams: readonly (readonly [string, (kept: Buffer[]) => Duplex])[] = [
+      ["a Duplex", (kept) => new Duplex({ read: () => undefined, write: keep(kept) })],
+      [
+        "a class of sockets",
+        (kept) =>
+          new (class extends net.Socket {
+            override _write = keep(kept);
+          })(),
+      ],
+      ["a socket with another _write", (kept) => Object.assign(new net.Socket(), { _write: keep(kept) })],
+      [
+        "a socket with another write",
+        (kept) => Object.assign(new net.Socket(), { write: (chunk: Buffer) => kept.push(chunk) > 0 }),
+      ],
+    ];
+    it.each(streams)("%s", async (_, make) => {
+      const kept: Buffer[] = [];
+      const peer = attach(make(kept), open("server"));
+      for (const text of ["first", "second", "third"]) {
+        peer.send(text);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(kept.map((chunk) => Buffer.from(chunk).subarray(2).toString())).toEqual([
+        "first",
+        "second",
+        "third",
+      ]);
+      peer.terminate();
+      await peer.closed;
     });
-    const peer = attach(keeper, open("server"));
-    for (const text of ["first", "second", "third"]) {
-      peer.send(text);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    expect(kept.map((chunk) => chunk.subarray(2).toString())).toEqual(["first", "second", "third"]);
-    peer.terminate();
-    await peer.closed;
   });
 
   it("slow reading reaches the writer of the stream at the other end", async () => {

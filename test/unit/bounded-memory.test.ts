@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { portableUtf8 } from "../../src/bytes/utf8.js";
+import { knownOf } from "../../src/bytes/view.js";
 import { mask } from "../../src/frame/masking.js";
 import type { Connection, Options, Role } from "../../src/index.js";
 import { ServerConnection } from "../../src/index.js";
@@ -266,5 +267,80 @@ describe("an open connection that is quiet", () => {
     server.receive(chunk.subarray(0, frame.length), true);
     expect(pull(server)).toHaveLength(1);
     expect(reachableBytes(server)).toBeLessThan(OVERHEAD);
+  });
+});
+
+describe("memory that a platform gives uncleared", () => {
+  const platform = {
+    random: repeatable(),
+    allocate: (size: number): Uint8Array => new Uint8Array(size).fill(0xaa),
+  };
+  const payload = (size: number): Uint8Array => new Uint8Array(size).fill(0x11);
+  /** How many bytes of what the array is a view of nobody has written. */
+  const uncleared = ({ buffer }: Uint8Array): number =>
+    new Uint8Array(buffer).filter((byte) => byte === 0xaa).length;
+
+  for (const role of ROLES) {
+    it(`is seen by nobody: not behind what a ${role} receives, nor behind what it sends`, () => {
+      for (const size of [1, 60, 65, 1000, 16_000, 16_384, 16_385, 70_000, 200_000]) {
+        for (const opcode of [1, 2]) {
+          const connection = opened(role, { platform, text: "bytes" });
+          const wire = fromPeer(role, { opcode, payload: payload(size) });
+          for (const cut of [wire.length >> 1, wire.length - 1]) {
+            feed(connection, wire.slice(0, cut));
+            connection.receive(wire.slice(cut));
+            const event = connection.nextEvent();
+            if (event?.type !== "text" && event?.type !== "binary") throw new Error("no message");
+            expect(event.payload).toEqual(payload(size));
+            expect(uncleared(event.payload)).toBe(0);
+          }
+          for (let i = 0; i < 3; i++) connection.sendBinary(payload(size));
+          connection.sendText("\x11".repeat(size));
+          for (const chunk of connection.takeOutput() ?? []) {
+            // Masked bytes, of others in the slab too, may be the same by chance: not many.
+            expect(uncleared(chunk)).toBeLessThanOrEqual(chunk.buffer.byteLength / 64);
+          }
+        }
+      }
+    });
+  }
+});
+
+describe("what is known of arrays", () => {
+  it("pins no buffer over 2 MiB, and nothing of which a short message was a part", () => {
+    for (const array of [
+      new Uint8Array(3_000_000),
+      new Uint8Array(3_000_000).subarray(0, 100),
+      new Uint8Array(60),
+    ]) {
+      mask(array, 0, 30, 1);
+      expect(knownOf(array)).not.toBe(knownOf(array));
+    }
+  });
+
+  it("is kept of the last two", () => {
+    const [a, b, c] = [new Uint8Array(100), new Uint8Array(100), new Uint8Array(100)];
+    const [first, second] = [knownOf(a), knownOf(b)];
+    expect([knownOf(a), knownOf(b), knownOf(a)]).toEqual([first, second, first]);
+    expect(knownOf(b)).toBe(second);
+    knownOf(c);
+    expect(knownOf(a)).not.toBe(first);
+  });
+});
+
+describe("a chunk whose buffer the application has transferred", () => {
+  it("takes its bytes with it, and nothing throws", () => {
+    const server = opened("server");
+    const first = fromPeer("server", { opcode: 2, payload: new Uint8Array(600).fill(1) });
+    const second = fromPeer("server", { opcode: 2, payload: new Uint8Array(900).fill(2) });
+    const wire = concat([first, second]);
+    server.receive(wire.slice(0, first.length + 700), true);
+    const event = server.nextEvent();
+    expect(server.nextEvent()).toBeUndefined();
+    if (event?.type !== "binary") throw new Error("no message");
+    structuredClone(event.payload, { transfer: [event.payload.buffer as ArrayBuffer] });
+    server.receive(wire.slice(first.length + 700), true);
+    const [last] = pull(server);
+    expect(last).toMatchObject({ type: "binary" });
   });
 });

@@ -1,3 +1,5 @@
+import { Worker } from "node:worker_threads";
+
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { simdMask, simdMaskInto } from "../../src/adapters/simd.js";
@@ -134,6 +136,28 @@ describe.each([
         }
       }
     }
+  });
+
+  it("writes nothing beside its range, where another thread may write at the same time", async () => {
+    const length = 101;
+    const start = 6;
+    const shared = new SharedArrayBuffer(256);
+    const data = new Uint8Array(shared, 1, 200);
+    const neighbours = [start - 1, start + length];
+    const over = new Int32Array(shared, 252);
+    const worker = new Worker(
+      `const { workerData: { data, neighbours, over, times } } = require("node:worker_threads");
+       for (let i = 0; i < times; i++) for (const at of neighbours) data[at]++;
+       Atomics.store(over, 0, 1);`,
+      { eval: true, workerData: { data, neighbours, over, times: 3_000_000 } },
+    );
+    const exit = new Promise((resolve) => worker.once("exit", resolve));
+    while (Atomics.load(over, 0) === 0) {
+      for (let i = 0; i < 1000; i++) kernel(data, start, start + length, 0x04030201);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await exit;
+    expect(neighbours.map((at) => data[at])).toEqual([3_000_000 & 0xff, 3_000_000 & 0xff]);
   });
 
   it("twice is the identity", () => {

@@ -1194,3 +1194,22 @@ test("without takeover all of them share a few coders", () => {
   }
   expect(counting.created).toBe(2);
 });
+
+describe("a compressed message", () => {
+  for (const { name, codec, role } of SETTINGS) {
+    it(`leaves no trace in the fault of a text behind it that is not compressed: ${name}`, () => {
+      const frames = framesFromPeer(role, [
+        coded(TEXT, Uint8Array.of(0)),
+        { opcode: TEXT, payload: Uint8Array.of(0x61, 0xff) },
+      ]);
+      const offsets = WAYS.map((way) => {
+        const [text, closing] = way.feed(end(role, { codec, deflate: NO_TAKEOVER }), frames);
+        expect(text).toMatchObject({ type: "text", text: "" });
+        if (closing?.type !== "closing") throw new Error("it was not failed");
+        return closing.cause.offset;
+      });
+      expect(offsets).toEqual(WAYS.map(() => offsets[0]));
+      expect(offsets[0]).toBeTypeOf("number");
+    });
+  }
+});
