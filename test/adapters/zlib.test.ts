@@ -226,7 +226,7 @@ describe("a platform on which the handle is not what it was: no codec, so that t
     ["no createInflateRaw", without("createInflateRaw")],
     ["no inflateRawSync", without("inflateRawSync")],
     ["no deflateRawSync", without("deflateRawSync")],
-    ["streams have no handle", { ...zlib, createInflateRaw: (() => ({ close: () => undefined })) }],
+    ["streams have no handle", { ...zlib, createInflateRaw: () => ({ close: () => undefined }) }],
     ["its functions do not use the handle", { ...zlibOn(RealHandle), inflateRawSync: () => Buffer.of() }],
     [
       "a write that does nothing",
