@@ -1213,3 +1213,34 @@ describe("a compressed message", () => {
     });
   }
 });
+
+describe.each(ROLES)("with streaming, what fills what is inflated at once: %s", (role) => {
+  const size = 16_384;
+  const stored = [0x00, size & 0xff, size >> 8, ~size & 0xff, (~size >> 8) & 0xff]; // RFC 1951 3.2.4
+  const filling = Uint8Array.from([...stored, ...new Array<number>(size).fill(7)]);
+  const streaming = (): Connection =>
+    end(role, { codec: portableDeflate, deflate: NO_TAKEOVER, options: { streaming: true } });
+  const sizeOf = (events: readonly ConnectionEvent[]): number =>
+    events.reduce((sum, event) => sum + (event.type === "binary" ? event.size : 0), 0);
+
+  it("is told before a fault right behind it", () => {
+    const payload = Uint8Array.of(...filling, 0x06); // RFC 1951 3.2.3: no block has that type
+    for (const way of WAYS) {
+      const events = way.feed(streaming(), fromPeer(role, coded(BINARY, payload)));
+      expect(sizeOf(events)).toBe(size);
+      expect(events.at(-1)).toMatchObject({ type: "closing", code: 1007, cause: { rule: "bad-coding" } });
+    }
+  });
+
+  it("is followed by the next fragment", () => {
+    const frames = framesFromPeer(role, [
+      coded(BINARY, filling, false),
+      { opcode: CONTINUATION, payload: Uint8Array.of(...filling, 0x00) },
+    ]);
+    for (const way of WAYS) {
+      const events = way.feed(streaming(), frames);
+      expect(sizeOf(events)).toBe(2 * size);
+      expect(events.at(-1)).toMatchObject({ type: "binary", final: true });
+    }
+  });
+});
