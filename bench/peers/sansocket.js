@@ -64,6 +64,7 @@ export function createSender({ masked, write, deflate }) {
     binary: (bytes) => connection.sendBinary(bytes),
     flush() {
       for (const bytes of connection.takeOutput()) write(bytes);
+      connection.outputWritten(); // as the adapters for Node and Bun do it: a socket has copied what it was given
     },
   };
 }
