@@ -86,8 +86,8 @@ async function measureThroughput({ workload, spec, peers, budget }) {
       results[name] = { status: "failed", error: String(error instanceof Error ? error.message : error) };
     }
   }
-  for (const [name, { measures, error }] of await interleave(contestants, budget)) {
-    results[name] = error === undefined ? { status: "ok", measures } : { status: "failed", error };
+  for (const [name, { samples, error }] of await interleave(contestants, budget)) {
+    results[name] = error === undefined ? { status: "ok", samples } : { status: "failed", error };
   }
   return { results, versions };
 }

@@ -49,8 +49,8 @@ export class BytesAssembly {
   /** Hands over what was gathered, in one piece, and begins anew. */
   take(): Uint8Array {
     const { size } = this;
-    const start = handedOver.reserve(size, this.allocate);
-    const { target } = handedOver;
+    const target = handedOver.reserve(size, this.allocate);
+    const start = handedOver.at;
     this.takeInto(target, start);
     return viewOf(target, start, start + size);
   }
@@ -152,24 +152,23 @@ const SLAB_SIZE = 65536;
 /** Room for what is handed over. */
 class HandedOver {
   /** Where to write after `reserve`. */
-  target: Uint8Array = NO_BYTES;
+  at = 0;
   private slab: Uint8Array = NO_BYTES;
   private used = 0;
 
-  /** Makes room for `size` bytes in `target`; returns the offset to write from. */
-  reserve(size: number, allocate: Allocate | undefined): number {
+  /** Makes room for `size` bytes in the array that it returns, from `at` on. */
+  reserve(size: number, allocate: Allocate | undefined): Uint8Array {
     if (size <= SMALLEST || size > CUT_UP_TO) {
-      this.target = size <= SMALLEST || allocate === undefined ? new Uint8Array(size) : allocate(size);
-      return 0;
+      this.at = 0;
+      return size <= SMALLEST || allocate === undefined ? new Uint8Array(size) : allocate(size);
     }
     if (size > this.slab.length - this.used) {
       this.slab = new Uint8Array(SLAB_SIZE); // cleared: whoever has a part of it can look at all of it
       this.used = 0;
     }
-    const start = this.used;
-    this.used = (start + size + 7) & ~7; // aligned, for kernels that work on words
-    this.target = this.slab;
-    return start;
+    this.at = this.used;
+    this.used = (this.used + size + 7) & ~7; // aligned, for kernels that work on words
+    return this.slab;
   }
 }
 
@@ -177,8 +176,8 @@ export const handedOver: HandedOver = /* @__PURE__ */ new HandedOver();
 
 /** A copy of `bytes[start, end)`. */
 export function copyOf(bytes: Uint8Array, start: number, end: number, allocate?: Allocate): Uint8Array {
-  const at = handedOver.reserve(end - start, allocate);
-  const { target } = handedOver;
+  const target = handedOver.reserve(end - start, allocate);
+  const { at } = handedOver;
   target.set(viewOf(bytes, start, end), at);
   return viewOf(target, at, at + end - start);
 }

@@ -28,8 +28,8 @@ export class Output {
   }
 
   /**
-   * Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written: of much, at most
-   * SPARE less.
+   * Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written: of more than half a
+   * slab, at most SPARE less.
    */
   reserve(length: number): number {
     const { end, target } = this;
@@ -60,7 +60,8 @@ export class Output {
 
   /** Room for `length` bytes, or for more. Whoever gets a part of it can look at all of it, so what may stay unwritten is cleared. */
   private roomOf(length: number, atLeast: number): Uint8Array {
-    if (this.allocate === undefined || length < atLeast) return new Uint8Array(Math.max(length, atLeast));
+    if (this.allocate === undefined || length < Math.max(atLeast, SLAB_SIZE / 2))
+      return new Uint8Array(Math.max(length, atLeast));
     return viewOf(this.allocate(length), 0, length).fill(0, length - SPARE);
   }
 

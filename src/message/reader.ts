@@ -240,8 +240,8 @@ export class MessageReader {
       return undefined;
     }
     const size = before + end - start;
-    const at = handedOver.reserve(size, this.allocate);
-    const { target } = handedOver;
+    const target = handedOver.reserve(size, this.allocate);
+    const { at } = handedOver;
     assembly.copy(bytes, start, end, unmasked, target, assembly.takeInto(target, at));
     if (!asItCame) return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target, true);
     return new BinaryEvent(target, at, at + size, true, rotateKey(key, -before), this.applyMask);
