@@ -23,7 +23,7 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 const USAGE = `node bench/run.js [options]
 
-  --full               every case, and longer: more than an hour
+  --full               every case, and longer: about an hour
   --runtime <names>    ${Object.keys(RUNTIMES).join(", ")}; default node
   --workload <names>   ${WORKLOADS.join(", ")}
   --peer <names>       as they stand over the table's columns

@@ -34,23 +34,6 @@ export function headerSize(length: number, masked: boolean): number {
   return (length < 126 ? 2 : length < 65536 ? 4 : 10) + (masked ? 4 : 0);
 }
 
-/** `writeHeader` for a payload of at most 125 bytes. */
-export function writeShortHeader(
-  target: Uint8Array,
-  offset: number,
-  firstByte: number,
-  length: number,
-  key: number | undefined,
-): number {
-  target[offset] = firstByte;
-  if (key === undefined) {
-    target[offset + 1] = length;
-    return offset + 2;
-  }
-  target[offset + 1] = MASK | length;
-  return writeKey(target, offset + 2, key);
-}
-
 /**
  * Writes a frame's header at `offset` of `target`, its length in the shortest form (RFC 6455 5.2); returns the offset
  * after it. `key` is the masking key of a client's frame, its first byte lowest.
@@ -62,26 +45,33 @@ export function writeHeader(
   length: number,
   key: number | undefined,
 ): number {
-  if (length < 126) return writeShortHeader(target, offset, firstByte, length, key);
   const mask = key === undefined ? 0 : MASK;
-  target[offset++] = firstByte;
-  if (length < 65536) {
-    target[offset++] = mask | 126;
-    target[offset++] = length >> 8;
-    target[offset++] = length;
+  target[offset] = firstByte;
+  if (length < 126) {
+    target[offset + 1] = mask | length;
+    offset += 2;
   } else {
-    target[offset++] = mask | 127;
-    const high = Math.floor(length / 2 ** 32);
-    for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = high >> shift;
-    for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = length >> shift;
+    offset = writeLength(target, offset + 1, mask, length);
   }
-  return key === undefined ? offset : writeKey(target, offset, key);
-}
-
-function writeKey(target: Uint8Array, offset: number, key: number): number {
+  if (key === undefined) return offset;
   target[offset] = key;
   target[offset + 1] = key >> 8;
   target[offset + 2] = key >> 16;
   target[offset + 3] = key >> 24;
   return offset + 4;
+}
+
+/** A length of 126 bytes or more, the mask bit before it; apart from the rest, which is small enough to be inlined. */
+function writeLength(target: Uint8Array, offset: number, mask: number, length: number): number {
+  if (length < 65536) {
+    target[offset++] = mask | 126;
+    target[offset++] = length >> 8;
+    target[offset++] = length;
+    return offset;
+  }
+  target[offset++] = mask | 127;
+  const high = Math.floor(length / 2 ** 32);
+  for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = high >> shift;
+  for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = length >> shift;
+  return offset;
 }

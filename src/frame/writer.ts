@@ -2,7 +2,7 @@ import { Output } from "../bytes/output.js";
 import { portableUtf8 } from "../bytes/utf8.js";
 import { requireBytes, requireString } from "../errors.js";
 import type { Mask, MaskInto, Utf8 } from "../platform.js";
-import { headerSize, MAX_HEADER_SIZE, writeHeader, writeShortHeader } from "./header.js";
+import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
 import { mask, maskIntoOf } from "./masking.js";
 
 /** Whose frames to write, and where to. */
@@ -72,10 +72,7 @@ export class FrameWriter {
     const offset = output.reserve(length + MAX_HEADER_SIZE);
     const { target } = output;
     const key = random === undefined ? undefined : random() | 0;
-    const start =
-      length < 126
-        ? writeShortHeader(target, offset, firstByte, length, key)
-        : writeHeader(target, offset, firstByte, length, key);
+    const start = writeHeader(target, offset, firstByte, length, key);
     if (key !== undefined) this.applyMaskInto(payload, target, start, key);
     else if (length >= SET_FROM) target.set(payload, start);
     else for (let i = 0; i < length; i++) target[start + i] = payload[i] as number;
