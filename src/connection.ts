@@ -699,14 +699,6 @@ export class Connection {
 
   /** Whether a whole message may be sent now; false: too late. */
   private maySend(): boolean {
-    if (
-      this.phase === PHASES.open &&
-      this.level === "keep" &&
-      this.messageWriter === undefined &&
-      this.output.size <= this.settings.limits.output
-    ) {
-      return true;
-    }
     if (!this.maySendControl()) return false;
     if (this.messageWriter !== undefined) {
       throw new UsageError("bad-state", "a message in fragments is being sent: end() it first");
