@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo, ListenOptions } from "node:net";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
+import { Writable } from "node:stream";
 import * as tls from "node:tls";
 
 import type { Connection } from "../connection.js";
@@ -30,9 +31,10 @@ interface Writing {
   readonly _write: unknown;
 }
 
-const prototype: Writing = net.Socket.prototype;
-/** They are Node's own. */
-const NATIVE: Writing = { write: prototype.write, _write: prototype._write };
+const socket: Writing = net.Socket.prototype;
+const stream: Pick<Writing, "write"> = Writable.prototype;
+/** Node's own: its sockets write as every stream of Node does, whatever was done to their prototype before this was loaded. */
+const NATIVE: Writing = { write: stream.write, _write: socket._write };
 
 class DuplexTransport implements Transport {
   private readonly duplex: Duplex;

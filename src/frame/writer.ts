@@ -69,9 +69,9 @@ export class FrameWriter {
   writeCopy(firstByte: number, payload: Uint8Array): void {
     const { output, random } = this;
     const { length } = payload;
+    const key = random === undefined ? undefined : random() | 0; // first: should it throw, no room is left half written
     const offset = output.reserve(length + MAX_HEADER_SIZE);
     const { target } = output;
-    const key = random === undefined ? undefined : random() | 0;
     const start = writeHeader(target, offset, firstByte, length, key);
     if (key !== undefined) this.applyMaskInto(payload, target, start, key);
     else if (length >= SET_FROM) target.set(payload, start);
@@ -83,7 +83,8 @@ export class FrameWriter {
   writeText(firstByte: number, text: string): void {
     requireString(text, "a text");
     const { output, random, utf8 } = this;
-    const masked = random !== undefined;
+    const key = random === undefined ? undefined : random() | 0;
+    const masked = key !== undefined;
     // A code unit takes one to three bytes. Most texts are mostly ASCII, so a short one is encoded behind the header it
     // has if it is all ASCII, and moved if its length turns out to need a longer one.
     const counted = text.length <= GUESS_UP_TO ? undefined : utf8.byteLength(text);
@@ -93,7 +94,6 @@ export class FrameWriter {
     const length = utf8.encodeInto(text, target, guessed) - guessed;
     const start = offset + headerSize(length, masked);
     if (start !== guessed) target.copyWithin(start, guessed, guessed + length);
-    const key = random === undefined ? undefined : random() | 0;
     writeHeader(target, offset, firstByte, length, key);
     if (key !== undefined) this.applyMask(target, start, start + length, key);
     output.commit(start + length - offset);

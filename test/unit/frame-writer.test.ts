@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Output } from "../../src/bytes/output.js";
 import { FrameWriter } from "../../src/index.js";
 import { headerSize, writeHeader } from "../../src/frame/header.js";
 import { repeatable } from "../support/opened.js";
@@ -168,6 +169,30 @@ describe("FrameWriter's keys (RFC 6455 5.3)", () => {
       "ffffffff",
       "05000000",
     ]);
+  });
+
+  it("that cannot be had leave nothing behind: neither a frame, nor room that was not written", () => {
+    let fails = true;
+    const output = new Output((size) => new Uint8Array(size).fill(0xee));
+    const writer = new FrameWriter({
+      output,
+      random: () => {
+        if (fails) throw new Error("no entropy");
+        return 0;
+      },
+    });
+    for (const size of [3, 20_000]) {
+      expect(() => writer.writeBytes(0x82, new Uint8Array(size))).toThrow("no entropy");
+      expect(() => writer.writeText(0x81, "x".repeat(size))).toThrow("no entropy");
+    }
+    expect(output.size).toBe(0);
+    fails = false;
+    writer.writeBytes(0x82, bytes("abc"));
+    const [chunk] = writer.take() ?? [];
+    expect(chunk?.length).toBe(9);
+    expect(
+      new Uint8Array(chunk?.buffer ?? new ArrayBuffer(0)).filter((byte) => byte === 0xee).length,
+    ).toBeLessThan(99);
   });
 
   it("are used by the platform's kernel where there is one", () => {
