@@ -1,14 +1,14 @@
-// A process that measures one case of a workload that needs no sockets, and ends. One process for each case, so that what
-// is measured before does not change what is measured after, whatever the filters are.
+// A process that measures one peer in one case of a workload that needs no sockets, and ends: what another peer leaves behind, or what
+// was measured before, changes nothing, whatever the filters are.
 
 import { collect } from "./lib/collect.js";
 import { BINARY, makeFrame, makePayload } from "./lib/frames.js";
 import { answerLines } from "./lib/lines.js";
-import { interleave } from "./lib/rounds.js";
+import { prepareDeflate, prepareEncode, prepareInflate, prepareParse } from "./lib/loop.js";
 import { loadPeer } from "./peers/index.js";
 import { makeBatch, verifyEncode } from "./workloads/encode.js";
 import { makeCompress, makeCompressedFrame, makeJson, verifyCompress } from "./workloads/compress.js";
-import { growthOf, stepSpec, worksOf } from "./workloads/growth.js";
+import { stepSpec, worksOf } from "./workloads/growth.js";
 import { makeStream, verifyParse } from "./workloads/parse.js";
 
 const SAMPLE = 8e6; // nanoseconds
@@ -29,127 +29,87 @@ function throwUncaught() {
 }
 
 const WORKLOADS = {
-  parse: { prepare: makeStream, verify: verifyParse, loop: () => "prepareParse" },
-  encode: { prepare: makeBatch, verify: verifyEncode, loop: () => "prepareEncode" },
+  parse: { prepare: makeStream, verify: verifyParse, loop: () => prepareParse },
+  encode: { prepare: makeBatch, verify: verifyEncode, loop: () => prepareEncode },
   compress: {
     prepare: makeCompress,
     verify: verifyCompress,
-    loop: ({ direction }) => (direction === "inflate" ? "prepareInflate" : "prepareDeflate"),
+    loop: ({ direction }) => (direction === "inflate" ? prepareInflate : prepareDeflate),
   },
 };
 
-async function measureThroughput({ workload, spec, peers, budget }) {
+/** What was prepared: gives the next sample. */
+let sample;
+
+/** A peer that throws here fails the case, and so does one whose bytes are wrong. */
+async function prepare({ workload, spec, peer: name }) {
+  const peer = await loadPeer(name);
+  const { version } = peer;
+  sample = await (workload === "growth" ? prepareGrowth : prepareThroughput)(peer, spec, workload);
+  return { status: sample === undefined ? "absent" : "ok", version };
+}
+
+/** Runs batches until the engine has compiled them for good, or one takes longer than `longest`; how many of them make a sample. */
+async function warmUp(run, least, longest = Infinity) {
+  let batch;
+  for (let spent = 0, i = 0; i < 3 || spent < least; i++) {
+    batch = await run();
+    spent += batch.wall;
+    if (batch.wall > longest) return { batches: 1, isSlow: true };
+  }
+  return { batches: Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall))), isSlow: false };
+}
+
+async function prepareThroughput(peer, spec, workload) {
   const { prepare, verify, loop } = WORKLOADS[workload];
   const prepared = prepare(spec);
   const count = workload === "parse" ? prepared.messages : prepared.messages.length;
-  const results = {};
-  const contestants = [];
-  const versions = {};
-  for (const name of peers) {
-    try {
-      const peer = await loadPeer(name);
-      versions[name] = peer.version;
-      uncaught = undefined;
-      const takesPart = await verify(peer, spec, prepared);
-      throwUncaught();
-      if (!takesPart) {
-        results[name] = { status: "absent" };
-        continue;
-      }
-      const loops = await import(`./lib/loop.js?peer=${name}`);
-      const run = loops[loop(spec)](peer, spec, prepared);
-      const check = !peer.isLimit;
-      let batch;
-      for (let spent = 0, i = 0; i < 3 || spent < WARM_UP; i++) {
-        batch = await run(check);
-        spent += batch.wall;
-      }
-      const batches = Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall)));
-      contestants.push({
-        name,
-        async sample() {
-          let cpu = 0;
-          let wall = 0;
-          let ratio;
-          for (let i = 0; i < batches; i++) {
-            const times = await run(check);
-            cpu += times.cpu;
-            wall += times.wall;
-            ratio = times.ratio;
-          }
-          throwUncaught();
-          const times = { cpu: cpu / batches / count, wall: wall / batches / count };
-          return ratio === undefined ? times : { ...times, ratio };
-        },
-      });
-    } catch (error) {
-      results[name] = { status: "failed", error: String(error instanceof Error ? error.message : error) };
+  if (!(await verify(peer, spec, prepared))) return undefined;
+  throwUncaught();
+  const batch = loop(spec)(peer, spec, prepared);
+  const run = () => batch(!peer.isLimit);
+  const { batches } = await warmUp(run, WARM_UP);
+  return async () => {
+    let cpu = 0;
+    let wall = 0;
+    let ratio;
+    for (let i = 0; i < batches; i++) {
+      const times = await run();
+      cpu += times.cpu;
+      wall += times.wall;
+      ratio = times.ratio;
     }
-  }
-  for (const [name, { samples, error }] of await interleave(contestants, budget)) {
-    results[name] = error === undefined ? { status: "ok", samples } : { status: "failed", error };
-  }
-  return { results, versions };
+    throwUncaught();
+    const times = { cpu: cpu / batches / count, wall: wall / batches / count };
+    return ratio === undefined ? times : { ...times, ratio };
+  };
 }
 
-/** Each step of a growth in turn, for each peer in turn: a doubling is told from two steps that ran right after each other. */
-async function measureGrowth({ spec, peers, budget }) {
-  const steps = spec.steps.map((step) => {
+/** Each step of a growth in turn: a doubling is told from two steps that ran right after each other. */
+async function prepareGrowth(peer, spec) {
+  const runs = [];
+  for (const step of spec.steps) {
     const parse = stepSpec(spec, step);
-    return { step, parse, stream: makeStream(parse), works: worksOf(spec, step) };
-  });
-  const results = {};
-  const contestants = [];
-  const versions = {};
-  for (const name of peers) {
-    try {
-      const peer = await loadPeer(name);
-      versions[name] = peer.version;
-      const { prepareParse } = await import(`./lib/loop.js?peer=${name}`);
-      const runs = [];
-      for (const { step, parse, stream, works } of steps) {
-        uncaught = undefined;
-        if (!(await verifyParse(peer, parse, stream))) break;
-        throwUncaught();
-        const run = prepareParse(peer, parse, stream);
-        const check = !peer.isLimit;
-        let batch;
-        for (let spent = 0, i = 0; i < 3 || spent < WARM_UP / 2; i++) {
-          batch = await run(check);
-          spent += batch.wall;
-          if (batch.wall > LONGEST_STEP) break;
-        }
-        const batches = Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall)));
-        runs.push({ step, run: () => run(check), batches, works: batches * works });
-        if (batch.wall > LONGEST_STEP) break;
-      }
-      if (runs.length === 0) {
-        results[name] = { status: "absent" };
-        continue;
-      }
-      if (runs.length === 1) throw new Error("so slow that there was no second step");
-      contestants.push({
-        name,
-        async sample() {
-          const times = {};
-          for (const { step, run, batches, works } of runs) {
-            let cpu = 0;
-            for (let i = 0; i < batches; i++) cpu += (await run()).cpu;
-            times[step] = cpu / works;
-          }
-          throwUncaught();
-          return times;
-        },
-      });
-    } catch (error) {
-      results[name] = { status: "failed", error: String(error instanceof Error ? error.message : error) };
+    const stream = makeStream(parse);
+    if (!(await verifyParse(peer, parse, stream))) return undefined;
+    throwUncaught();
+    const batch = prepareParse(peer, parse, stream);
+    const run = () => batch(!peer.isLimit);
+    const { batches, isSlow } = await warmUp(run, WARM_UP / 2, LONGEST_STEP);
+    runs.push({ step, run, batches, works: batches * worksOf(spec, step) });
+    if (isSlow) break;
+  }
+  if (runs.length === 1) throw new Error("so slow that there was no second step");
+  return async () => {
+    const times = {};
+    for (const { step, run, batches, works } of runs) {
+      let cpu = 0;
+      for (let i = 0; i < batches; i++) cpu += (await run()).cpu;
+      times[step] = cpu / works;
     }
-  }
-  for (const [name, { samples, error }] of await interleave(contestants, budget)) {
-    results[name] =
-      error === undefined ? { status: "ok", ...growthOf(spec, samples) } : { status: "failed", error };
-  }
-  return { results, versions };
+    throwUncaught();
+    return times;
+  };
 }
 
 /** What an idle connection keeps, once the engine has collected what nobody needs. */
@@ -189,6 +149,6 @@ async function kept(count, warmUp, create) {
   return { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") };
 }
 
-const HOW = { memory: measureIdle, growth: measureGrowth };
+const HOW = { prepare, sample: () => sample(), idle: measureIdle };
 
-answerLines((question) => (HOW[question.workload] ?? measureThroughput)(question));
+answerLines((question) => HOW[question.do](question));

@@ -12,10 +12,12 @@ import { parseSize } from "./lib/frames.js";
 import { Child } from "./lib/lines.js";
 import { Progress } from "./lib/progress.js";
 import { formatReport } from "./lib/report.js";
+import { interleave } from "./lib/rounds.js";
 import { findRuntime, RUNTIMES } from "./lib/runtimes.js";
 import { summarizeAll } from "./lib/stats.js";
 import { formatTable } from "./lib/table.js";
 import { formatVerdicts, verdictsOf } from "./targets.js";
+import { growthOf } from "./workloads/growth.js";
 import { measureBroadcast, measureEcho, measureHandshakes, measureIdleSockets } from "./workloads/sockets.js";
 
 const MEASURE = fileURLToPath(new URL("measure.js", import.meta.url));
@@ -105,6 +107,9 @@ if (values.budget !== undefined) {
 }
 for (const task of tasks) task.budget = BUDGETS[task.workload] * stretch;
 
+/** How long to wait for a peer that is made ready, or for a sample of it, in milliseconds. */
+const PATIENCE = 120_000;
+
 /** From this size on messages cost what the memory for them costs, and that differs from process to process: several are asked. */
 const LARGE = 16384;
 const PROCESSES = 3;
@@ -136,31 +141,65 @@ if (values.list) {
   process.exit(0);
 }
 
-async function inProcess(task) {
-  const { runtime, ...question } = task;
-  const child = new Child(runtime, MEASURE);
+/**
+ * Asks every peer's own process for samples, in turn, round by round.
+ * @returns {Promise<Map<string, { status: string, version?: string, error?: string, samples?: object[] }>>}
+ */
+async function contest({ runtime, workload, spec, peers }, budget) {
+  const results = new Map();
+  const contestants = [];
+  const children = [];
   try {
-    return await child.ask(question, task.budget * 3 + 120_000);
+    const left = [...peers];
+    const prepareNext = async () => {
+      for (let peer = left.shift(); peer !== undefined; peer = left.shift()) {
+        const child = new Child(runtime, MEASURE);
+        children.push(child);
+        try {
+          const told = await child.ask({ do: "prepare", workload, spec, peer }, PATIENCE);
+          results.set(peer, told);
+          const sample = () => child.ask({ do: "sample" }, PATIENCE);
+          if (told.status === "ok") contestants.push({ name: peer, sample });
+        } catch (error) {
+          results.set(peer, { status: "failed", error: error.message });
+        }
+      }
+    };
+    await Promise.all([prepareNext(), prepareNext()]); // nothing is timed yet
+    for (const [peer, { samples, error }] of await interleave(contestants, budget)) {
+      const { version } = results.get(peer);
+      results.set(
+        peer,
+        error === undefined ? { status: "ok", version, samples } : { status: "failed", version, error },
+      );
+    }
   } finally {
-    await child.end();
+    await Promise.all(children.map((child) => child.end()));
   }
+  return results;
 }
 
-/** The samples of all processes that a case is measured in, together. */
-async function throughput(task) {
+/** The samples of all contests that a case is measured in, together, as `tell` has it. */
+async function inProcesses(task, tell) {
   const times = timesOf(task);
-  const runs = [];
-  for (let i = 0; i < times; i++) runs.push(await inProcess({ ...task, budget: task.budget / times }));
+  const contests = [];
+  for (let i = 0; i < times; i++) contests.push(await contest(task, task.budget / times));
   const results = {};
-  for (const name of Object.keys(runs[0].results)) {
-    const all = runs.map((run) => run.results[name]);
-    results[name] = all.find(({ status }) => status !== "ok") ?? {
-      status: "ok",
-      measures: summarizeAll(all.flatMap(({ samples }) => samples)),
-    };
+  const versions = {};
+  for (const peer of task.peers) {
+    const all = contests.map((one) => one.get(peer));
+    const { status, version, error } = all.find(({ status }) => status !== "ok") ?? all[0];
+    if (version !== undefined) versions[peer] = version;
+    results[peer] =
+      status === "ok"
+        ? { status, ...tell(all.flatMap(({ samples }) => samples)) }
+        : { status, ...(error === undefined ? {} : { error }) };
   }
-  return { results, versions: runs[0].versions };
+  return { results, versions };
 }
+
+const throughput = (task) => inProcesses(task, (samples) => ({ measures: summarizeAll(samples) }));
+const growth = (task) => inProcesses(task, (samples) => growthOf(task.spec, samples));
 
 /** What an idle connection keeps: each in a process of its own, in turn. */
 async function idleInProcess({ runtime, spec, peers, repeats }) {
@@ -173,7 +212,7 @@ async function idleInProcess({ runtime, spec, peers, repeats }) {
       const child = new Child(runtime, MEASURE);
       try {
         const { status, version, sample } = await child.ask({
-          workload: "memory",
+          do: "idle",
           peer,
           deflate: spec.deflate,
         });
@@ -199,7 +238,7 @@ const inOrder = (results, peers) =>
 const MEASURES = {
   parse: throughput,
   encode: throughput,
-  growth: inProcess,
+  growth,
   compress: throughput,
   echo: measureEcho,
   broadcast: measureBroadcast,

@@ -1,5 +1,4 @@
-// The hot loops. Each peer imports a copy of its own ("./loop.js?peer=ws"), so that what an engine learned about one peer's
-// objects does not slow down another's.
+// The hot loops.
 
 import { cpu, turn, wall } from "./clock.js";
 
