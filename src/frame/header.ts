@@ -54,11 +54,26 @@ export function writeHeader(
     offset = writeLength(target, offset + 1, mask, length);
   }
   if (key === undefined) return offset;
-  target[offset] = key;
-  target[offset + 1] = key >> 8;
-  target[offset + 2] = key >> 16;
-  target[offset + 3] = key >> 24;
+  writeKey(key, target, offset);
   return offset + 4;
+}
+
+/** Writes a masking key, its first byte lowest. RFC 6455 5.2 */
+export function writeKey(key: number, target: Uint8Array, at: number): void {
+  target[at] = key;
+  target[at + 1] = key >> 8;
+  target[at + 2] = key >> 16;
+  target[at + 3] = key >> 24;
+}
+
+/** Reads one. */
+export function readKey(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)
+  );
 }
 
 /** A length of 126 bytes or more, the mask bit before it; apart from the rest, which is small enough to be inlined. */

@@ -11,6 +11,7 @@ import {
   MAX_CONTROL_PAYLOAD,
   MAX_HEADER_SIZE,
   PONG,
+  readKey,
   RSV1,
   TEXT,
 } from "./header.js";
@@ -160,12 +161,15 @@ export class FrameReader {
 
   /** Reads on. True: the fields tell of a piece. False: bytes are needed, or there is a `fault`. */
   next(): boolean {
-    return this.nextWhole() !== NONE || this.nextOfAnyKind();
+    if (this.nextWhole() === NONE) return this.nextOfAnyKind();
+    this.takeKey();
+    if (!this.leavesMasked) this.unmask();
+    return true;
   }
 
   /**
-   * Reads on where what comes is a message in one short frame that lies in the chunk, as most do: the fields tell of it, and it
-   * returns its opcode. Else it returns NONE and has done nothing.
+   * Reads on where what comes is a message in one short frame that lies in the chunk, as most do: the fields tell of it, but for
+   * `key` (see `takeKey`), and it returns its opcode. Else it returns NONE and has done nothing.
    */
   nextWhole(): typeof TEXT | typeof BINARY | typeof NONE {
     const { input, shortHeaderSize } = this;
@@ -187,11 +191,12 @@ export class FrameReader {
     this.bytes = bytes;
     this.start = start;
     this.end = input.position = start + length;
-    if (shortHeaderSize > 2) {
-      this.key = readKey(bytes, position + 2);
-      if (!this.leavesMasked) this.unmask();
-    }
     return firstByte === (FIN | TEXT) ? TEXT : BINARY;
+  }
+
+  /** After `nextWhole`: reads the piece's key, which stands before it. */
+  takeKey(): void {
+    this.key = this.maskBit === 0 ? 0 : readKey(this.bytes, this.start - 4);
   }
 
   /** Unmasks the piece where it lies, if it is masked still. Returns whether that showed all of it to be ASCII. */
@@ -249,7 +254,9 @@ export class FrameReader {
       if (size < 0) return this.fail(input.offset - this.headerSize + ~size);
       if (size > 0) {
         this.headerSize = this.headerNeeds = 0;
-        return this.beginPayload();
+        if (!this.beginPayload()) return false;
+        if (this.missing === 0) this.unmask(); // its key is not where it would be looked for
+        return true;
       }
     } while (input.position < input.end || input.advance());
     return false;
@@ -389,15 +396,6 @@ const NO_BYTES = new Uint8Array(0);
 
 /** No opcode: what `nextWhole` returns for all that is not so simple. */
 export const NONE = -1;
-
-function readKey(bytes: Uint8Array, at: number): number {
-  return (
-    (bytes[at] as number) |
-    ((bytes[at + 1] as number) << 8) |
-    ((bytes[at + 2] as number) << 16) |
-    ((bytes[at + 3] as number) << 24)
-  );
-}
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return (

@@ -1,20 +1,30 @@
 import { portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
+import { readKey } from "../frame/header.js";
 import type { Mask } from "../platform.js";
+
+// A busy connection makes an event for each message, and its size tells what the engine pays for that: what all have in common is not in
+// each of them.
+/* eslint-disable @typescript-eslint/class-literal-property-style */
 
 /** A text message, or with `streaming` a piece of one. */
 export class TextEvent {
-  readonly type = "text";
-  /** False where more of the message follows, which only `streaming` does. */
-  readonly final: boolean;
   private decoded: string | undefined;
   private encoded: Uint8Array | undefined;
 
   /** One of `text` and `payload` is given. */
-  constructor(text: string | undefined, payload: Uint8Array | undefined, final: boolean) {
+  constructor(text: string | undefined, payload: Uint8Array | undefined) {
     this.decoded = text;
     this.encoded = payload;
-    this.final = final;
+  }
+
+  get type(): "text" {
+    return "text";
+  }
+
+  /** False where more of the message follows, which only `streaming` does. */
+  get final(): boolean {
+    return true;
   }
 
   /** The text. With `text: "bytes"` it is decoded when it is asked for. */
@@ -42,35 +52,47 @@ export class TextEvent {
   }
 }
 
+/** A piece of a text, more of which follows. */
+export class TextPiece extends TextEvent {
+  override get final(): boolean {
+    return false;
+  }
+}
+
 /** A binary message, or with `streaming` a piece of one. */
 export class BinaryEvent {
-  readonly type = "binary";
-  /** False where more of the message follows, which only `streaming` does. */
-  readonly final: boolean;
-  private readonly bytes: Uint8Array;
+  /** What has the payload in it; once somebody looked: the payload. */
+  private bytes: Uint8Array;
   private readonly start: number;
   private readonly end: number;
-  /** The masking key that the bytes are still masked with; 0: they are not. */
-  private key: number;
-  private readonly mask: Mask | undefined;
-  private view: Uint8Array | undefined;
+  /** What is to take the mask off; "looked": nothing is left to do. */
+  private mask: Mask | undefined | "looked";
 
-  /** The payload is `bytes[start, end)`, masked with `key` where that is not 0, which `mask` is to take off. */
-  constructor(bytes: Uint8Array, start: number, end: number, final: boolean, key = 0, mask?: Mask) {
+  /**
+   * The payload is `bytes[start, end)`. With `mask` it is masked still, and its key stands in the four bytes before it, as it does in
+   * a frame (RFC 6455 5.2).
+   */
+  constructor(bytes: Uint8Array, start: number, end: number, mask: Mask | undefined) {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
-    this.final = final;
-    this.key = key;
     this.mask = mask;
-    this.view = undefined;
   }
 
   /** Of a payload that is a plain array of its own. */
-  static of(payload: Uint8Array, final: boolean): BinaryEvent {
-    const event = new BinaryEvent(payload, 0, payload.length, final);
-    event.view = payload;
+  static of(payload: Uint8Array): BinaryEvent {
+    const event = new BinaryEvent(payload, 0, payload.length, undefined);
+    event.mask = "looked";
     return event;
+  }
+
+  get type(): "binary" {
+    return "binary";
+  }
+
+  /** False where more of the message follows, which only `streaming` does. */
+  get final(): boolean {
+    return true;
   }
 
   /**
@@ -78,19 +100,20 @@ export class BinaryEvent {
    * buffer: copy the bytes (`slice()`) where its `buffer` is to be transferred.
    */
   get payload(): Uint8Array {
-    return this.view ?? this.look();
+    return this.mask === "looked" ? this.bytes : this.look();
   }
 
   private look(): Uint8Array {
-    const { bytes, start, end, key } = this;
+    const { bytes, start, end, mask } = this;
     const view = end === start ? NO_BYTES : viewOf(bytes, start, end);
-    if (key !== 0) {
+    if (typeof mask === "function" && end > start) {
+      const key = readKey(bytes, start - 4);
       // Many short payloads lie in one array, of which the kernel may know something; a long one spares it a view.
-      if (end - start < LONG) this.mask?.(bytes, start, end, key);
-      else this.mask?.(view, 0, end - start, key);
+      if (end - start < LONG) mask(bytes, start, end, key);
+      else mask(view, 0, end - start, key);
     }
-    this.key = 0;
-    this.view = view;
+    this.bytes = view;
+    this.mask = "looked";
     return view;
   }
 
@@ -102,6 +125,13 @@ export class BinaryEvent {
   /** What a peer's `send` takes to send the same: the bytes. */
   get data(): Uint8Array {
     return this.payload;
+  }
+}
+
+/** A piece of a binary message, more of which follows. */
+export class BinaryPiece extends BinaryEvent {
+  override get final(): boolean {
+    return false;
   }
 }
 

@@ -2,10 +2,10 @@ import { BytesAssembly, copyOf, handedOver, SMALLEST } from "../bytes/assembly.j
 import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
-import { BinaryEvent, TextEvent } from "./events.js";
-import { BINARY, CLOSE, CONTINUATION, TEXT } from "../frame/header.js";
+import { BinaryEvent, BinaryPiece, TextEvent, TextPiece } from "./events.js";
+import { BINARY, CLOSE, CONTINUATION, TEXT, writeKey } from "../frame/header.js";
 import type { FrameReaderOptions } from "../frame/reader.js";
-import { FrameReader } from "../frame/reader.js";
+import { FrameReader, NONE } from "../frame/reader.js";
 import { mask, maskIntoOf, rotateKey } from "../frame/masking.js";
 import type { Allocate, Mask, MaskInto, Utf8 } from "../platform.js";
 import type { RuleName } from "../rules.js";
@@ -51,7 +51,8 @@ export class MessageReader {
   private readonly streaming: boolean;
   private readonly decodes: boolean;
   private readonly utf8: Utf8;
-  private readonly applyMask: Mask;
+  /** What takes the mask off a binary message, where frames come masked. */
+  private readonly binaryMask: Mask | undefined;
   private readonly applyMaskInto: MaskInto;
   private readonly allocate: Allocate | undefined;
   /** The opcode of the message that is not over. */
@@ -73,7 +74,7 @@ export class MessageReader {
     this.streaming = streaming;
     this.decodes = options.text === "string";
     this.utf8 = options.utf8 ?? portableUtf8;
-    this.applyMask = options.mask ?? mask;
+    this.binaryMask = options.masked ? (options.mask ?? mask) : undefined;
     this.applyMaskInto = maskIntoOf(options);
     this.allocate = options.allocate;
   }
@@ -88,9 +89,10 @@ export class MessageReader {
     if (this.pulling || this.fault !== undefined) return this.nextOfAnyKind();
     const { frames } = this;
     const opcode = frames.nextWhole();
-    if (opcode === BINARY) return this.wholeBinary();
-    if (opcode === TEXT) return this.wholeText();
-    return this.nextOfAnyKind();
+    if (opcode === BINARY) return new BinaryEvent(frames.bytes, frames.start, frames.end, this.binaryMask);
+    if (opcode === NONE) return this.nextOfAnyKind();
+    frames.takeKey();
+    return this.wholeText();
   }
 
   /** `next` for all that is not so simple. */
@@ -139,7 +141,7 @@ export class MessageReader {
   /** It may stay masked until somebody looks at it. */
   private wholeBinary(): BinaryEvent {
     const { bytes, start, end, key } = this.frames;
-    return new BinaryEvent(bytes, start, end, true, key, this.applyMask);
+    return new BinaryEvent(bytes, start, end, key === 0 ? undefined : this.binaryMask);
   }
 
   private wholeText(): TextEvent | undefined {
@@ -148,9 +150,9 @@ export class MessageReader {
     const { utf8 } = this;
     if (this.decodes) {
       const text = decodeAs(utf8, bytes, start, end, isAscii);
-      if (text !== undefined) return new TextEvent(text, undefined, true);
+      if (text !== undefined) return new TextEvent(text, undefined);
     } else if (isAscii || isUtf8(this.utf8, bytes, start, end)) {
-      return new TextEvent(undefined, viewOf(bytes, start, end), true);
+      return new TextEvent(undefined, viewOf(bytes, start, end));
     }
     this.coded = false; // whatever the last message was
     return this.textPiece(bytes, start, end, true, false); // which finds the byte at fault
@@ -193,10 +195,10 @@ export class MessageReader {
     const whole = final && this.pulled === 0;
     this.pulled += size;
     if (whole && this.opcode === BINARY)
-      return BinaryEvent.of(copyOf(pulledBytes, 0, size, this.allocate), true);
+      return BinaryEvent.of(copyOf(pulledBytes, 0, size, this.allocate));
     if (whole && this.decodes) {
       const text = this.utf8.decode(pulledBytes, 0, size);
-      if (text !== undefined) return new TextEvent(text, undefined, true);
+      if (text !== undefined) return new TextEvent(text, undefined);
     }
     return this.piece(copyOf(pulledBytes, 0, size, this.allocate), 0, size, final, false);
   }
@@ -227,7 +229,10 @@ export class MessageReader {
     end: number,
     final: boolean,
   ): BinaryEvent | undefined {
-    if (this.streaming) return end > start || final ? new BinaryEvent(bytes, start, end, final) : undefined;
+    if (this.streaming) {
+      if (final) return new BinaryEvent(bytes, start, end, undefined);
+      return end > start ? new BinaryPiece(bytes, start, end, undefined) : undefined;
+    }
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
     const { key, length, isWhole } = this.frames;
     const before = assembly.size;
@@ -240,11 +245,16 @@ export class MessageReader {
       return undefined;
     }
     const size = before + end - start;
-    const target = handedOver.reserve(size, this.allocate);
-    const { at } = handedOver;
+    // Its key goes before what stays masked, as it stands in a frame.
+    const keySize = asItCame && key !== 0 ? 4 : 0;
+    const target = handedOver.reserve(keySize + size, this.allocate);
+    const at = handedOver.at + keySize;
     assembly.copy(bytes, start, end, unmasked, target, assembly.takeInto(target, at));
-    if (!asItCame) return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target, true);
-    return new BinaryEvent(target, at, at + size, true, rotateKey(key, -before), this.applyMask);
+    if (keySize > 0) {
+      writeKey(rotateKey(key, -before), target, at - keySize);
+      return new BinaryEvent(target, at, at + size, this.binaryMask);
+    }
+    return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target);
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */
@@ -273,10 +283,12 @@ export class MessageReader {
   private takeText(assembly: TextAssembly, final: boolean): TextEvent | undefined {
     if (this.decodes) {
       const text = assembly.takeText();
-      return text === "" && !final ? undefined : new TextEvent(text, undefined, final);
+      if (final) return new TextEvent(text, undefined);
+      return text === "" ? undefined : new TextPiece(text, undefined);
     }
     const payload = assembly.takeBytes();
-    return payload.length === 0 && !final ? undefined : new TextEvent(undefined, payload, final);
+    if (final) return new TextEvent(undefined, payload);
+    return payload.length === 0 ? undefined : new TextPiece(undefined, payload);
   }
 
   /** How many bytes a message will have of which `size` are assembled and so many more are there, as far as its frames tell. */
