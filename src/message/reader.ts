@@ -194,8 +194,7 @@ export class MessageReader {
   private decoded(size: number, final: boolean): TextEvent | BinaryEvent | undefined {
     const whole = final && this.pulled === 0;
     this.pulled += size;
-    if (whole && this.opcode === BINARY)
-      return BinaryEvent.of(copyOf(pulledBytes, 0, size, this.allocate));
+    if (whole && this.opcode === BINARY) return BinaryEvent.of(copyOf(pulledBytes, 0, size, this.allocate));
     if (whole && this.decodes) {
       const text = this.utf8.decode(pulledBytes, 0, size);
       if (text !== undefined) return new TextEvent(text, undefined);
