@@ -57,15 +57,26 @@ export function createReceiver({ masked, deliver, touched, text, send, deflate }
   };
 }
 
+/** As the adapters do it: much output leaves before the turn is over. */
+const FLUSH_AT = 65536;
+
 export function createSender({ masked, write, deflate }) {
   const connection = open(masked ? "client" : "server", deflate);
+  function flush() {
+    if (connection.outputSize === 0) return;
+    for (const bytes of connection.takeOutput()) write(bytes);
+    connection.outputWritten(); // as those for Node and Bun do it: a socket has copied what it was given
+  }
   return {
-    text: (text) => connection.sendText(text),
-    binary: (bytes) => connection.sendBinary(bytes),
-    flush() {
-      for (const bytes of connection.takeOutput()) write(bytes);
-      connection.outputWritten(); // as the adapters for Node and Bun do it: a socket has copied what it was given
+    text(text) {
+      connection.sendText(text);
+      if (connection.outputSize >= FLUSH_AT) flush();
     },
+    binary(bytes) {
+      connection.sendBinary(bytes);
+      if (connection.outputSize >= FLUSH_AT) flush();
+    },
+    flush,
   };
 }
 

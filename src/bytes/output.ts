@@ -19,6 +19,8 @@ export class Output {
   private chunks: Uint8Array[] | undefined;
   /** The first chunk that was not taken. */
   private first = 0;
+  /** Whether a part of what was queued is taken. */
+  private isCut = false;
 
   /** Memory that need not be cleared, where there is some. */
   private readonly allocate: Allocate | undefined;
@@ -42,7 +44,7 @@ export class Output {
     if (length > SLAB_SIZE / 2 || this.chunks !== undefined) {
       // With a second run others write in turns with this one: from now on it has room of its own.
       const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
-      this.target = this.roomOf(length, Math.max(room, OWN_ROOM));
+      this.target = takeSpare(length) ?? this.roomOf(length, Math.max(room, OWN_ROOM));
       this.ownsTarget = true;
       this.start = this.end = 0;
       return 0;
@@ -50,7 +52,6 @@ export class Output {
     if (slabUsed + length > slab.length) {
       slab = new Uint8Array(SLAB_SIZE);
       slabUsed = 0;
-      takenBy = undefined; // that was in another
     }
     this.target = slab;
     this.ownsTarget = false;
@@ -88,21 +89,36 @@ export class Output {
 
   /** Queues `bytes` themselves: they must not change until they are written. */
   pass(bytes: Uint8Array): void {
-    this.closeRun();
-    this.close(bytes);
+    const { start, end } = this;
+    if (this.chunks === undefined && end > start) {
+      this.chunks = [viewOf(this.target, start, end), bytes]; // a frame, mostly
+      this.start = end;
+    } else {
+      this.closeRun();
+      this.close(bytes);
+    }
     this.size += bytes.length;
   }
 
   /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
-    const isOneRun = this.chunks === undefined && this.target === slab && this.size <= max;
-    takenBy = isOneRun ? this : undefined;
-    takenStart = this.start;
-    takenEnd = this.end;
+    const isAll = this.size <= max;
+    if (!this.isCut) {
+      takenBy = this;
+      takenIsOwn = this.ownsTarget;
+      takenFrom = this.target;
+      takenStart = this.start;
+      takenEnd = this.end;
+    } else if (takenBy !== this || !takenIsWritten) {
+      takenBy = undefined; // of what was taken before somebody may need something still
+    }
+    takenIsAll = isAll;
+    takenIsWritten = false;
+    this.isCut = true;
     this.closeRun();
     const chunks = this.chunks as Uint8Array[];
-    if (this.size <= max) {
+    if (isAll) {
       const rest = this.first === 0 ? chunks : chunks.slice(this.first);
       this.clear();
       return rest;
@@ -124,10 +140,17 @@ export class Output {
     return taken;
   }
 
-  /** What was taken last is needed by nobody any more: if nothing was written behind it, its room is used again. */
+  /**
+   * What was taken last is needed by nobody any more. Once that is all there was, its room is used again: of the slab, if nothing was
+   * written behind it.
+   */
   written(): void {
-    if (takenBy === this && takenEnd === slabUsed) slabUsed = takenStart;
+    if (takenBy !== this) return;
+    takenIsWritten = true;
+    if (!takenIsAll) return;
     takenBy = undefined;
+    if (takenIsOwn) keepSpare(takenFrom);
+    else if (takenFrom === slab && takenEnd === slabUsed) slabUsed = takenStart;
   }
 
   /** Drops what is queued. */
@@ -135,6 +158,7 @@ export class Output {
     this.chunks = undefined;
     this.target = NO_BYTES;
     this.ownsTarget = false;
+    this.isCut = false;
     this.start = this.end = this.size = this.first = 0;
   }
 
@@ -162,7 +186,33 @@ const SPARE = 16;
 const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);
 let slabUsed = 0;
-/** Who took from the slab last, where that was all it had, and what. */
+/** Who took last, of what room, which run began and ended where, whether that was all, and whether it is written. */
 let takenBy: Output | undefined;
+let takenIsOwn = false;
+let takenFrom: Uint8Array = NO_BYTES;
 let takenStart = 0;
 let takenEnd = 0;
+let takenIsAll = false;
+let takenIsWritten = false;
+
+/**
+ * A room for large messages that was written. It is used again, which spares what costs more than to fill it: the memory. What a slow
+ * peer keeps of it is at most PINNED times what waits for that.
+ */
+let spare: Uint8Array = NO_BYTES;
+const PINNED = 8;
+/** Several messages find room in it; longer ones are kept, too, if they are not longer than that. */
+const LEAST_SPARE = (SLAB_SIZE / 2) * PINNED;
+const LARGEST_SPARE = 2_097_152;
+
+function keepSpare(room: Uint8Array): void {
+  if (room.length <= spare.length || room.length > LARGEST_SPARE) return;
+  spare = room.length < LEAST_SPARE ? new Uint8Array(LEAST_SPARE) : room;
+}
+
+function takeSpare(length: number): Uint8Array | undefined {
+  const room = spare;
+  if (length <= SLAB_SIZE / 2 || length > room.length || length * PINNED < room.length) return undefined;
+  spare = NO_BYTES;
+  return room;
+}

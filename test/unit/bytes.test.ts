@@ -313,6 +313,96 @@ describe("Output", () => {
     expect(new Set(concat(second.take() ?? []))).toEqual(new Set([3]));
   });
 
+  describe("what was taken of a large message and written makes room for the next", () => {
+    /** Writes a message, and returns the array that it is in. */
+    const fill = (output: Output, size: number, value: number): Uint8Array => {
+      const at = output.reserve(size);
+      const { target } = output;
+      target.fill(value, at, at + size);
+      output.commit(size);
+      return target;
+    };
+    const LARGE = 300_000;
+    /** A room that is the spare one now. */
+    const makeSpare = (): Uint8Array => {
+      const output = new Output();
+      const size = 2_000_000;
+      fill(output, size, 0); // longer than whatever is spare
+      output.take();
+      const room = fill(output, size, 0);
+      output.take();
+      output.written();
+      expect(fill(output, size, 0)).toBe(room);
+      output.take();
+      output.written();
+      return room;
+    };
+
+    it("in one take", () => {
+      const room = makeSpare();
+      const output = new Output();
+      expect(fill(output, LARGE, 1)).toBe(room);
+      output.take();
+      expect(fill(output, LARGE, 2)).not.toBe(room); // not written yet
+    });
+
+    it("in slices, each of which was written", () => {
+      const room = makeSpare();
+      const output = new Output();
+      expect(fill(output, LARGE, 1)).toBe(room);
+      while (output.take(100_000) !== undefined) output.written();
+      expect(fill(output, LARGE, 2)).toBe(room);
+    });
+
+    it.each([0, 1])("not in slices of which number %i was not", (missing) => {
+      const room = makeSpare();
+      const output = new Output();
+      expect(fill(output, LARGE, 1)).toBe(room);
+      for (let i = 0; output.take(100_000) !== undefined; i++) if (i !== missing) output.written();
+      expect(fill(output, LARGE, 2)).not.toBe(room);
+    });
+
+    it("not in slices with another's take between", () => {
+      const room = makeSpare();
+      const [output, other] = [new Output(), new Output()];
+      expect(fill(output, LARGE, 1)).toBe(room);
+      output.take(100_000);
+      output.written();
+      fill(other, 10, 2);
+      other.take();
+      output.take();
+      output.written();
+      expect(fill(output, LARGE, 3)).not.toBe(room);
+    });
+
+    it("not where more than eight times as much would be kept for it", () => {
+      const room = makeSpare();
+      expect(fill(new Output(), room.length / 8 - 1, 1)).not.toBe(room);
+      expect(fill(new Output(), room.length / 8, 1)).toBe(room);
+    });
+
+    it("of several, together", () => {
+      const output = new Output();
+      const sizes = [17_000, 17_000, 17_000, 17_000];
+      for (let i = 0; i < 3; i++) {
+        for (const size of sizes) fill(output, size, i);
+        output.take();
+        output.written();
+      }
+      const rooms = sizes.map((size) => fill(output, size, 9));
+      expect(new Set(rooms).size).toBe(1);
+      expect(output.take()).toHaveLength(1);
+    });
+
+    it("over 2 MiB is not kept", () => {
+      const output = new Output();
+      const room = fill(output, 2_097_153, 1);
+      output.take();
+      output.written();
+      expect(fill(new Output(), 2_097_153, 2)).not.toBe(room);
+    });
+  });
+
   it("holds nothing while it is empty", () => {
     const output = new Output();
     write(output, new Uint8Array(100));
