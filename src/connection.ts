@@ -74,9 +74,8 @@ export class Connection {
   private takenIn: Phase | undefined;
   private discarded = 0;
 
-  // What is open. The reader comes with the first byte, the writer with the first frame.
+  // What is open. The reader comes with the first byte.
   private reader: MessageReader | undefined;
-  private lazyWriter: FrameWriter | undefined;
   /** What was agreed for messages with RSV1. What coders there are keep the window of their direction. */
   private coding: MessageCoding | undefined;
   private encoder: MessageEncoder | undefined;
@@ -242,8 +241,10 @@ export class Connection {
       this.answerLatestPing();
     }
     const all = this.output.size <= max;
-    this.keepalive?.taken(this.now, all);
-    if (all) this.pings?.taken(this.now);
+    if (this.pings !== undefined) {
+      this.keepalive?.taken(this.now, all);
+      if (all) this.pings.taken(this.now);
+    }
     return this.output.take(max);
   }
 
@@ -599,7 +600,9 @@ export class Connection {
     const payload = viewOf(frame.bytes, frame.start, frame.end);
     if (opcode === CLOSE) return this.readClose(payload, offset);
     if (opcode === PONG) {
-      return { type: "pong", payload, roundTripTime: this.pings?.answered(payload, this.now) };
+      const roundTripTime = this.pings?.answered(payload, this.now);
+      if (this.pings?.none === true) this.pings = undefined;
+      return { type: "pong", payload, roundTripTime };
     }
     // RFC 6455 5.5.2: answered as soon as may be, inside a message too, but not after our Close.
     if (this.state === "open") {
@@ -652,9 +655,12 @@ export class Connection {
 
   // Sending
 
-  /** @internal Made when there is something to send. */
+  /** @internal All connections of a role share one. */
   get writer(): FrameWriter {
-    return (this.lazyWriter ??= this.createWriter());
+    const { writers } = this.settings;
+    const writer = (writers[this.role] ??= this.createWriter());
+    writer.output = this.output;
+    return writer;
   }
 
   private createWriter(): FrameWriter {
@@ -664,7 +670,6 @@ export class Connection {
       utf8,
       mask,
       maskInto,
-      output: this.output,
     });
   }
 

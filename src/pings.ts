@@ -5,6 +5,11 @@ const MAX_PINGS_OUT = 16;
 export class PingsOut {
   private readonly pings: { readonly payload: Uint8Array; takenAt: number | undefined }[] = [];
 
+  /** Whether there are none. */
+  get none(): boolean {
+    return this.pings.length === 0;
+  }
+
   /** A ping was queued. Of too many the oldest is forgotten. */
   queued(payload: Uint8Array): void {
     if (this.pings.length === MAX_PINGS_OUT) this.pings.shift();

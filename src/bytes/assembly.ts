@@ -144,10 +144,13 @@ function giveBack(tail: Uint8Array): void {
   if (tail.length > SMALLEST && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
 }
 
-/** What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. */
-const CUT_UP_TO = 16384;
-/** As large as the chunks of which messages are views that lie in them whole. */
-const SLAB_SIZE = 65536;
+/**
+ * What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. A message of 16 KiB,
+ * and the key before it.
+ */
+const CUT_UP_TO = 16384 + 8;
+/** Four of those; about as large as the chunks of which messages are views that lie in them whole. */
+const SLAB_SIZE = CUT_UP_TO * 4;
 
 /** Room for what is handed over. */
 class HandedOver {

@@ -104,15 +104,15 @@ export class Output {
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
     const isAll = this.size <= max;
+    // Of what was taken before somebody may need something still.
+    const goesOn = this.isCut && takenBy === this && takenIsWritten;
     if (!this.isCut) {
-      takenBy = this;
       takenIsOwn = this.ownsTarget;
-      takenFrom = this.target;
+      takenFrom = this.target.length > LARGEST_SPARE ? NO_BYTES : this.target; // this would keep it
       takenStart = this.start;
       takenEnd = this.end;
-    } else if (takenBy !== this || !takenIsWritten) {
-      takenBy = undefined; // of what was taken before somebody may need something still
     }
+    takenBy = goesOn || !this.isCut ? this : undefined;
     takenIsAll = isAll;
     takenIsWritten = false;
     this.isCut = true;
@@ -206,7 +206,7 @@ const LEAST_SPARE = (SLAB_SIZE / 2) * PINNED;
 const LARGEST_SPARE = 2_097_152;
 
 function keepSpare(room: Uint8Array): void {
-  if (room.length <= spare.length || room.length > LARGEST_SPARE) return;
+  if (room.length <= spare.length) return;
   spare = room.length < LEAST_SPARE ? new Uint8Array(LEAST_SPARE) : room;
 }
 

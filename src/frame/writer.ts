@@ -30,7 +30,8 @@ const GUESS_UP_TO = 2048;
 
 /** Writes frames in their shortest form (RFC 6455 5.2), masked with a fresh key each where it is a client's (5.3). */
 export class FrameWriter {
-  readonly output: Output;
+  /** Where the frames go. */
+  output: Output;
   private readonly random: (() => number) | undefined;
   private readonly utf8: Utf8;
   private readonly applyMask: Mask;
