@@ -1,7 +1,7 @@
 // The harness: measures what is asked for, prints a table, and writes the results and a report.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,7 +25,7 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 const USAGE = `node bench/run.js [options]
 
-  --full               every case, and longer: about an hour
+  --full               every case, and longer: about 40 minutes for a runtime
   --runtime <names>    ${Object.keys(RUNTIMES).join(", ")}; default node
   --workload <names>   ${WORKLOADS.join(", ")}
   --peer <names>       as they stand over the table's columns
@@ -33,6 +33,7 @@ const USAGE = `node bench/run.js [options]
   --case <text>        only the cases whose name has it: "server, binary"
   --budget <seconds>   how long to measure, warming up not counted
   --out <folder>       where results.json and report.html go; default bench/out
+  --add                keep what is there of other runtimes
   --list               names the cases and measures nothing
 Names are parted by commas.`;
 
@@ -46,6 +47,7 @@ const { values } = parseArgs({
     case: { type: "string" },
     budget: { type: "string" },
     out: { type: "string", default: join(HERE, "out") },
+    add: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
@@ -79,13 +81,13 @@ if (tasks.length === 0) {
 // How long to measure each, in milliseconds: what goes over sockets is noisier, and needs longer.
 const BUDGETS = values.full
   ? {
-      parse: 5000,
-      encode: 5000,
-      growth: 20_000,
-      compress: 8000,
-      echo: 12_000,
-      broadcast: 20_000,
-      handshakes: 15_000,
+      parse: 2000,
+      encode: 2000,
+      growth: 12_000,
+      compress: 5000,
+      echo: 7000,
+      broadcast: 8000,
+      handshakes: 10_000,
       memory: 0,
       windows: 0,
     }
@@ -110,15 +112,16 @@ for (const task of tasks) task.budget = BUDGETS[task.workload] * stretch;
 /** How long to wait for a peer that is made ready, or for a sample of it, in milliseconds. */
 const PATIENCE = 120_000;
 
-/** From this size on messages cost what the memory for them costs, and that differs from process to process: several are asked. */
+// What one process takes another may take a tenth more for, and from this size on messages cost what the memory for them costs, which
+// differs more: several of each are asked.
 const LARGE = 16384;
-const PROCESSES = 3;
+const PROCESSES = values.full ? { small: 2, large: 3 } : { small: 1, large: 3 };
 
 // What comes on top of a budget: processes, checks, warming up; connections.
 const BESIDES = {
-  parse: 1300,
+  parse: 1200,
   encode: 1000,
-  growth: values.full ? 20_000 : 4000,
+  growth: values.full ? 8000 : 4000,
   compress: 1500,
   echo: 3000,
   broadcast: 4000,
@@ -126,8 +129,10 @@ const BESIDES = {
   memory: 25_000,
   windows: 5000,
 };
-const timesOf = ({ workload, spec }) =>
-  ["parse", "encode", "compress"].includes(workload) && spec.size >= LARGE ? PROCESSES : 1;
+const timesOf = ({ workload, spec }) => {
+  if (!["parse", "encode", "compress"].includes(workload)) return 1;
+  return spec.size >= LARGE ? PROCESSES.large : PROCESSES.small;
+};
 const expected =
   tasks.reduce((sum, task) => sum + task.budget + BESIDES[task.workload] * timesOf(task), 0) / 60_000;
 console.error(
@@ -259,11 +264,22 @@ function git(...args) {
   }
 }
 
+/** What there is of other runtimes. */
+function keptOf(folder) {
+  const { runtimes: all, cases } = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
+  const isKept = (name) => runtimes.every((runtime) => runtime.name !== name);
+  return {
+    runtimes: Object.fromEntries(Object.entries(all).filter(([name]) => isKept(name))),
+    cases: cases.filter(({ runtime }) => isKept(runtime)),
+  };
+}
+
 const cpus = os.cpus();
+const kept = values.add ? keptOf(values.out) : { runtimes: {}, cases: [] };
+const mode = values.full ? "full" : "short";
 const results = {
   format: 1,
   date: new Date().toISOString(),
-  mode: values.full ? "full" : "short",
   commit: git("rev-parse", "--short=12", "HEAD"),
   changed: git("status", "--porcelain", "--", "../src") !== "",
   machine: {
@@ -272,9 +288,12 @@ const results = {
     memory: `${Math.round(os.totalmem() / 2 ** 30)} GiB`,
     system: `${os.platform()} ${/^\d+(\.\d+)*/.exec(os.release())?.[0] ?? ""} ${os.arch()}`,
   },
-  runtimes: Object.fromEntries(runtimes.map(({ name, version }) => [name, { version, peers: {} }])),
+  runtimes: {
+    ...kept.runtimes,
+    ...Object.fromEntries(runtimes.map(({ name, version }) => [name, { version, mode, peers: {} }])),
+  },
   verdicts: [],
-  cases: [],
+  cases: kept.cases,
 };
 
 function write() {

@@ -90,7 +90,12 @@ export const TARGETS = [
   ...[
     { against: "ws", atLeast: 1 },
     { against: "net", atMost: 1.2 },
-  ].map((bound) => ({ ...echo, says: "echo, one in flight", where: { inFlight: 1 }, ...bound })),
+  ].map((bound) => ({
+    ...echo,
+    says: "echo, one in flight, 125 B",
+    where: { inFlight: 1, size: 125 },
+    ...bound,
+  })),
   // Where messages are in flight: with one, all of them cost what the system's calls cost, and nobody is four times another.
   {
     ...echo,
@@ -209,7 +214,7 @@ function told(target, { id, results }) {
  * from `low` to `high` has the target), "failed", or "not measured".
  * @param {{ runtimes: object, cases: { runtime: string, workload: string, id: string, spec: object, results: object }[] }} results
  * @returns {{ runtime: string, workload: string, says: string, against?: string, atLeast?: number, atMost?: number, status: string,
- *   value?: number, low?: number, high?: number, limit?: number, trusting?: number, worst?: string, of?: number }[]}
+ *   value?: number, low?: number, high?: number, limit?: number, trusting?: number, worst?: string, of?: number, reachedIn?: number }[]}
  */
 export function verdictsOf({ runtimes, cases }) {
   const verdicts = [];
@@ -231,7 +236,8 @@ export function verdictsOf({ runtimes, cases }) {
         const reached = sign * worst.value >= sign * (atLeast ?? atMost);
         const open = sign * (sign > 0 ? worst.high : worst.low) >= sign * (atLeast ?? atMost);
         const status = reached ? "reached" : open ? "open" : "missed";
-        verdicts.push({ ...verdict, status, ...worst, worst: id, of: all.length });
+        const reachedIn = all.filter(({ value }) => sign * value >= sign * (atLeast ?? atMost)).length;
+        verdicts.push({ ...verdict, status, ...worst, worst: id, of: all.length, reachedIn });
       }
     }
   }
@@ -253,10 +259,11 @@ export const targetName = (verdict) =>
 
 /** Cells of text: what, target, measured, its interval, how far one can get, the verdict, and in which case. */
 export function verdictCells(verdict) {
-  const { says, status, value, low, high, limit, trusting, worst, of } = verdict;
+  const { says, status, value, low, high, limit, trusting, worst, of, reachedIn } = verdict;
   const measured = value === undefined ? "" : inUnit(verdict, value);
   const interval = value === undefined ? "" : `${inUnit(verdict, low)} – ${inUnit(verdict, high)}`;
-  const which = worst === undefined ? "" : of > 1 ? `worst of ${of}: ${worst}` : worst;
+  const which =
+    worst === undefined ? "" : of > 1 ? `worst of ${of}, ${reachedIn} of which reach it: ${worst}` : worst;
   return [
     says,
     targetName(verdict),
