@@ -41,9 +41,16 @@ export interface Utf8 {
 
 /**
  * XORs `bytes[start, end)` in place with the masking key (RFC 6455 5.3). The key's first byte is its lowest: byte i of
- * the range is XORed with `key >>> 8 * (i % 4)`. True: all of them are ASCII now. Anything else says nothing about that.
+ * the range is XORed with `key >>> 8 * (i % 4)`. True: all of them are ASCII now. Anything else says nothing about that; `isText` says that
+ * it is good to know.
  */
-export type Mask = (bytes: Uint8Array, start: number, end: number, key: number) => boolean | undefined;
+export type Mask = (
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  key: number,
+  isText?: boolean,
+) => boolean | undefined;
 
 /** Writes `source`, masked, into `target` from `offset`; the arrays do not overlap. The key is as in `Mask`. */
 export type MaskInto = (source: Uint8Array, target: Uint8Array, offset: number, key: number) => void;

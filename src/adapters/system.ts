@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
+import { versions } from "node:process";
 
 import type { Platform } from "../platform.js";
 import type { Connecting } from "./dial.js";
 import { webPlatform } from "./engine.js";
+import { longMask, longMaskInto } from "./longs.js";
 import { nodeUtf8 } from "./node-utf8.js";
 import { zlibCodec } from "./zlib.js";
 
@@ -11,6 +13,7 @@ import { zlibCodec } from "./zlib.js";
 /** What the system gives a connection: entropy, time, and kernels. */
 export const systemPlatform: Platform = {
   ...webPlatform,
+  ...("bun" in versions ? {} : { mask: longMask, maskInto: longMaskInto }), // the others are on V8
   utf8: nodeUtf8,
   allocate: (size) => Buffer.allocUnsafeSlow(size),
   get deflate() {

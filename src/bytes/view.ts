@@ -10,13 +10,16 @@ export class Known {
   buffer: ArrayBufferLike | undefined;
   /** The words of the buffer that have the array in them, where somebody made a view of these. */
   words: Int32Array = NO_WORDS;
-  /** How many bytes those have before the array's first; -1: nobody asked for words yet. */
+  /** The same in words of 8 bytes, which `longsOf` makes. */
+  longs: BigUint64Array | undefined;
+  /** How many bytes `words` have before the array's first; -1: nobody asked for words yet. */
   lead = -1;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     this.offset = bytes.byteOffset;
     this.buffer = undefined;
+    this.longs = undefined;
   }
 }
 
@@ -48,6 +51,17 @@ function look(bytes: Uint8Array): Known {
 /** The buffer of an array. */
 export function bufferOf(known: Known): ArrayBufferLike {
   return (known.buffer ??= known.bytes.buffer);
+}
+
+/**
+ * The words of 8 bytes that have something of the array in them, the first of which begins `offset & 7` bytes before it; without the last,
+ * where the buffer's end cuts that.
+ */
+export function longsOf(known: Known): BigUint64Array {
+  const buffer = bufferOf(known);
+  const from = known.offset & ~7;
+  const to = Math.min((known.offset + known.bytes.length + 7) & ~7, buffer.byteLength & ~7);
+  return (known.longs ??= new BigUint64Array(buffer, from, (to - from) / 8));
 }
 
 /**

@@ -199,12 +199,12 @@ export class FrameReader {
     this.key = this.maskBit === 0 ? 0 : readKey(this.bytes, this.start - 4);
   }
 
-  /** Unmasks the piece where it lies, if it is masked still. Returns whether that showed all of it to be ASCII. */
-  unmask(): boolean {
+  /** Unmasks the piece where it lies, if it is masked still. Returns whether that showed all of it to be ASCII, as it may of a text. */
+  unmask(isText = false): boolean {
     const { bytes, start, end, key } = this;
     if (key === 0) return false;
     this.key = 0;
-    return this.applyMask(bytes, start, end, key) === true;
+    return this.applyMask(bytes, start, end, key, isText) === true;
   }
 
   /**

@@ -145,7 +145,7 @@ export class MessageReader {
   }
 
   private wholeText(): TextEvent | undefined {
-    const isAscii = this.frames.unmask();
+    const isAscii = this.frames.unmask(true);
     const { bytes, start, end } = this.frames;
     const { utf8 } = this;
     if (this.decodes) {
@@ -204,7 +204,8 @@ export class MessageReader {
 
   private framePiece(final: boolean): TextEvent | BinaryEvent | undefined {
     const { frames } = this;
-    const isAscii = (this.opcode === TEXT || this.streaming) && frames.unmask();
+    const isText = this.opcode === TEXT;
+    const isAscii = (isText || this.streaming) && frames.unmask(isText);
     return this.piece(frames.bytes, frames.start, frames.end, final, isAscii);
   }
 
