@@ -6,7 +6,7 @@ import { BESIDE, HEADLINE, LARGER_IS_BETTER, UNITS } from "./cases.js";
 import { notch } from "./lib/stats.js";
 import { formatBeside, formatQuantity, ratioTo } from "./lib/table.js";
 import { REFERENCE } from "./peers/index.js";
-import { targetName, verdictsOf } from "./targets.js";
+import { FORMAT, targetName, verdictsOf } from "./targets.js";
 
 /** Less than this is never told, however quiet the machine was. */
 const LEAST = 0.02;
@@ -25,11 +25,16 @@ if (files.length !== 2) {
   process.exit(2);
 }
 const [before, after] = files.map((file) => JSON.parse(readFileSync(file, "utf8")));
-if (before.format !== 1 || after.format !== 1) throw new Error("these are no results of this harness");
+if (before.format !== FORMAT || after.format !== FORMAT)
+  throw new Error("these are no results of this harness");
+const versionsOf = ({ runtimes }) =>
+  Object.fromEntries(
+    Object.entries(runtimes).map(([name, { version, peers }]) => [name, { version, peers }]),
+  );
 
 for (const [what, from, to] of [
   ["machine", before.machine, after.machine],
-  ["runtimes and peers", before.runtimes, after.runtimes],
+  ["runtimes and peers", versionsOf(before), versionsOf(after)],
 ]) {
   if (JSON.stringify(from) !== JSON.stringify(to)) {
     console.log(`Mind: the ${what} differ:\n  ${JSON.stringify(from)}\n  ${JSON.stringify(to)}`);

@@ -8,6 +8,9 @@ import { HEADLINE, LARGER_IS_BETTER, LINEAR, UNITS } from "./cases.js";
 import { notch } from "./lib/stats.js";
 import { formatQuantity, formatRatio } from "./lib/table.js";
 
+/** Which form results have. */
+export const FORMAT = 2;
+
 const OWN = "sansocket";
 
 const SMALL = [0, 16, 125];

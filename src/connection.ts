@@ -74,8 +74,9 @@ export class Connection {
   private takenIn: Phase | undefined;
   private discarded = 0;
 
-  // What is open. The reader comes with the first byte.
+  // What is open. The reader comes with the first byte, the writer with the first frame.
   private reader: MessageReader | undefined;
+  private lazyWriter: FrameWriter | undefined;
   /** What was agreed for messages with RSV1. What coders there are keep the window of their direction. */
   private coding: MessageCoding | undefined;
   private encoder: MessageEncoder | undefined;
@@ -655,12 +656,9 @@ export class Connection {
 
   // Sending
 
-  /** @internal All connections of a role share one. */
+  /** @internal Made when there is something to send. */
   get writer(): FrameWriter {
-    const { writers } = this.settings;
-    const writer = (writers[this.role] ??= this.createWriter());
-    writer.output = this.output;
-    return writer;
+    return (this.lazyWriter ??= this.createWriter());
   }
 
   private createWriter(): FrameWriter {
@@ -670,6 +668,7 @@ export class Connection {
       utf8,
       mask,
       maskInto,
+      output: this.output,
     });
   }
 

@@ -1,6 +1,5 @@
 import { UsageError } from "./errors.js";
 import type { Extension } from "./handshake/extensions.js";
-import type { FrameWriter } from "./frame/writer.js";
 import type { MessageReader } from "./message/reader.js";
 import type { Platform } from "./platform.js";
 
@@ -78,8 +77,6 @@ export class Settings {
   readonly timeouts: Defined<Timeouts>;
   /** @internal For each role a reader that no connection is using. */
   readonly readers: { server?: MessageReader | undefined; client?: MessageReader | undefined } = {};
-  /** @internal For each role the writer that its connections share: it keeps nothing between two frames. */
-  readonly writers: { server?: FrameWriter; client?: FrameWriter } = {};
 
   /** @throws {UsageError} "bad-option" */
   constructor(options: Options) {

@@ -12,7 +12,7 @@ export function answerLines(handle) {
       try {
         say({ answer: (await handle(JSON.parse(line))) ?? null });
       } catch (error) {
-        say({ error: String(error instanceof Error ? (error.stack ?? error) : error) });
+        say({ error: String(error instanceof Error ? error.message : error) });
       }
     })();
   });

@@ -368,15 +368,17 @@ tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .f
 .reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } td.case { color: var(--dim); white-space: normal; } .case { text-align: left; }`;
 
 export function formatReport(results) {
-  const { machine, date, commit, changed, runtimes } = results;
+  const { machine, runtimes } = results;
   const sections = [];
-  for (const [runtime, { version, mode, peers }] of Object.entries(runtimes)) {
+  for (const [runtime, { version, date, mode, commit, changed, peers }] of Object.entries(runtimes)) {
     const own = results.cases.filter((row) => row.runtime === runtime);
     if (own.length === 0) continue;
+    const source =
+      commit === undefined ? "" : ` Commit ${escape(commit)}${changed ? ", with changes to src/" : ""}.`;
     const versions = Object.entries(peers).filter(([, text]) => text !== "");
     sections.push(
       `<h2>${escape(runtime)} ${escape(version)}</h2>`,
-      `<p>A ${escape(mode)} run. ${versions.map(([name, text]) => `${escape(name)} ${escape(text)}`).join("; ")}</p>`,
+      `<p>${escape(date.slice(0, 10))}, ${escape(mode)} run.${source} ${versions.map(([name, text]) => `${escape(name)} ${escape(text)}`).join("; ")}</p>`,
     );
     sections.push(targetTable((results.verdicts ?? []).filter((verdict) => verdict.runtime === runtime)));
     for (const workload of WORKLOADS) {
@@ -390,15 +392,13 @@ export function formatReport(results) {
       );
     }
   }
-  const source =
-    commit === undefined ? "" : ` Commit ${escape(commit)}${changed ? ", with changes to src/" : ""}.`;
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Frame throughput</title><style>${STYLE}</style></head>
 <body>
 <h1>Frame throughput</h1>
-<p>${escape(date.slice(0, 10))}. ${escape(machine.cpu)}, ${machine.cores} cores, ${escape(machine.memory)}, ${escape(machine.system)}.${source}
+<p>${escape(machine.cpu)}, ${machine.cores} cores, ${escape(machine.memory)}, ${escape(machine.system)}.
 All peers of a case were interleaved round by round, each in a process of its own; a peer that did not deliver every byte is marked as failed and was not timed.
 Whiskers are quartiles. Compare what stands in one run, not what stands in two.</p>
 ${sections.join("\n")}

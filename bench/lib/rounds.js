@@ -4,7 +4,7 @@ import { summarizeAll } from "./stats.js";
 const MIN_ROUNDS = 5;
 
 /**
- * Interleaves contestants round by round, each round beginning with another one, until the budget is used up.
+ * Interleaves contestants round by round, each round in another order, so that nobody always follows the same one, until the budget is used up.
  * @param {{ name: string, sample(): Promise<Record<string, number>> }[]} contestants
  * @param {number} budget in milliseconds
  * @returns {Promise<Map<string, { samples?: object[], measures?: object, error?: string }>>}
@@ -14,8 +14,7 @@ export async function interleave(contestants, budget) {
   const failed = new Map();
   const started = performance.now();
   for (let round = 0; round < MIN_ROUNDS || performance.now() - started < budget; round++) {
-    for (let i = 0; i < contestants.length; i++) {
-      const { name, sample } = contestants[(round + i) % contestants.length];
+    for (const { name, sample } of shuffled(contestants)) {
       if (failed.has(name)) continue;
       try {
         samples.get(name).push(await sample());
@@ -31,4 +30,9 @@ export async function interleave(contestants, budget) {
       return [name, { samples: list, measures: summarizeAll(list) }];
     }),
   );
+}
+
+function shuffled(list) {
+  const rest = [...list];
+  return list.map(() => rest.splice(Math.floor(Math.random() * rest.length), 1)[0]);
 }

@@ -24,8 +24,24 @@ export function summarizeAll(samples) {
   );
 }
 
-/** Where the median lies, near enough with 95 %: the notch of a box plot, 1.57 interquartile ranges over the root of n. */
-export function notch({ median, q1, q3, n }) {
-  const half = (1.57 * (q3 - q1)) / Math.sqrt(n);
+/**
+ * The samples of several processes together. `apart`: half of what lies between the lowest and the highest of their medians: rounds say
+ * nothing about what differs from process to process.
+ */
+export function summarizeTogether(processes) {
+  const measures = summarizeAll(processes.flat());
+  for (const [key, summary] of Object.entries(measures)) {
+    const medians = processes.map((samples) => summarize(samples.map((sample) => sample[key])).median);
+    summary.apart = (Math.max(...medians) - Math.min(...medians)) / 2;
+  }
+  return measures;
+}
+
+/**
+ * Where the median lies, near enough with 95 %: the notch of a box plot, 1.57 interquartile ranges over the root of n, and no less than
+ * what lies between processes.
+ */
+export function notch({ median, q1, q3, n, apart = 0 }) {
+  const half = Math.max((1.57 * (q3 - q1)) / Math.sqrt(n), apart);
   return [Math.max(0, median - half), median + half];
 }

@@ -59,13 +59,15 @@ export function createReceiver({ masked, deliver, touched, text, send, deflate }
 
 /** As the adapters do it: much output leaves before the turn is over. */
 const FLUSH_AT = 65536;
+/** Those for Node's and Bun's own sockets know when these have a copy of all; Deno's, and those over TLS or other streams, do not. */
+const knowsWhatIsWritten = !("Deno" in globalThis);
 
 export function createSender({ masked, write, deflate }) {
   const connection = open(masked ? "client" : "server", deflate);
   function flush() {
     if (connection.outputSize === 0) return;
     for (const bytes of connection.takeOutput()) write(bytes);
-    connection.outputWritten(); // as those for Node and Bun do it: a socket has copied what it was given
+    if (knowsWhatIsWritten) connection.outputWritten();
   }
   return {
     text(text) {

@@ -1,12 +1,15 @@
 import { knownOf, longsOf } from "../bytes/view.js";
+import { LITTLE_ENDIAN } from "../frame/masking.js";
 import type { Mask, MaskInto } from "../platform.js";
 import { simdMask, simdMaskInto } from "./simd.js";
 
-// Masking (RFC 6455 5.3) eight bytes at a time, for V8: it XORs 64-bit integers in registers as long as nobody asks more of them, not whether
-// they are ASCII, for instance. JavaScriptCore makes an object of each.
+// Masking (RFC 6455 5.3) eight bytes at a time, for V8. It XORs 64-bit integers in registers, as long as that is all that is done with them: to
+// look for ASCII in them takes longer than it saves. JavaScriptCore makes an object of each.
 
-/** Below this many bytes 32-bit words are as fast, and from that many on a SIMD kernel is. */
-const LONGS_FROM = 64;
+/** Below this many bytes 32-bit words are as fast. */
+/* v8 ignore next -- the few big-endian hosts go without */
+const LONGS_FROM = LITTLE_ENDIAN ? 64 : Infinity;
+/** From this many bytes on a SIMD kernel is as fast. */
 const SIMD_FROM = 1024;
 
 export const longMask: Mask = (bytes, start, end, key, isText) => {

@@ -29,12 +29,19 @@ export const nodePlatform: Platform = systemPlatform;
 interface Writing {
   readonly write: unknown;
   readonly _write: unknown;
+  readonly _writev: unknown;
+  readonly _writeGeneric: unknown;
 }
 
-const socket: Writing = net.Socket.prototype;
+const socket = net.Socket.prototype as unknown as Writing;
 const stream: Pick<Writing, "write"> = Writable.prototype;
-/** Node's own: its sockets write as every stream of Node does, whatever was done to their prototype before this was loaded. */
-const NATIVE: Writing = { write: stream.write, _write: socket._write };
+/** Node's own: its sockets write as every stream of Node does. What was done to the others before this was loaded is not seen. */
+const NATIVE: Writing = {
+  write: stream.write,
+  _write: socket._write,
+  _writev: socket._writev,
+  _writeGeneric: socket._writeGeneric,
+};
 
 class DuplexTransport implements Transport {
   private readonly duplex: Duplex;
@@ -89,8 +96,13 @@ class DuplexTransport implements Transport {
   /** Another stream, or a socket whose methods somebody has replaced, may keep what it was given. */
   get isWritten(): boolean {
     if (!this.isSocket || this.duplex.writableLength > 0) return false;
-    const own: Writing = this.duplex;
-    return own.write === NATIVE.write && own._write === NATIVE._write;
+    const own = this.duplex as unknown as Writing;
+    return (
+      own.write === NATIVE.write &&
+      own._write === NATIVE._write &&
+      own._writev === NATIVE._writev &&
+      own._writeGeneric === NATIVE._writeGeneric
+    );
   }
 
   get remoteAddress(): string | undefined {

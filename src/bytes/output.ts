@@ -41,7 +41,7 @@ export class Output {
 
   private reserveAnew(length: number): number {
     this.closeRun();
-    if (length > SLAB_SIZE / 2 || this.chunks !== undefined) {
+    if (length > LARGE || this.chunks !== undefined) {
       // With a second run others write in turns with this one: from now on it has room of its own.
       const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
       this.target = takeSpare(length) ?? this.roomOf(length, Math.max(room, OWN_ROOM));
@@ -61,7 +61,7 @@ export class Output {
 
   /** Room for `length` bytes, or for more. Whoever gets a part of it can look at all of it, so what may stay unwritten is cleared. */
   private roomOf(length: number, atLeast: number): Uint8Array {
-    if (this.allocate === undefined || length < Math.max(atLeast, SLAB_SIZE / 2))
+    if (this.allocate === undefined || length < Math.max(atLeast, LARGE))
       return new Uint8Array(Math.max(length, atLeast));
     return viewOf(this.allocate(length), 0, length).fill(0, length - SPARE);
   }
@@ -108,7 +108,7 @@ export class Output {
     const goesOn = this.isCut && takenBy === this && takenIsWritten;
     if (!this.isCut) {
       takenIsOwn = this.ownsTarget;
-      takenFrom = this.target.length > LARGEST_SPARE ? NO_BYTES : this.target; // this would keep it
+      takenFrom = this.target.length > LARGEST_SPARE ? NO_BYTES : this.target; // which is kept until the next take
       takenStart = this.start;
       takenEnd = this.end;
     }
@@ -195,24 +195,24 @@ let takenEnd = 0;
 let takenIsAll = false;
 let takenIsWritten = false;
 
-/**
- * A room for large messages that was written. It is used again, which spares what costs more than to fill it: the memory. What a slow
- * peer keeps of it is at most PINNED times what waits for that.
- */
+/** A room for large messages that was written. It is used again, which spares what costs more than to fill it: the memory. */
 let spare: Uint8Array = NO_BYTES;
+/** What is longer than this is large. */
+const LARGE = SLAB_SIZE / 2;
+/** Nobody gets a room of more than so many times what it is for: a slow peer would keep the rest, too. */
 const PINNED = 8;
 /** Several messages find room in it; longer ones are kept, too, if they are not longer than that. */
-const LEAST_SPARE = (SLAB_SIZE / 2) * PINNED;
+const LEAST_SPARE = LARGE * PINNED;
 const LARGEST_SPARE = 2_097_152;
 
 function keepSpare(room: Uint8Array): void {
-  if (room.length <= spare.length) return;
+  if (room.length <= Math.max(LARGE, spare.length)) return;
   spare = room.length < LEAST_SPARE ? new Uint8Array(LEAST_SPARE) : room;
 }
 
 function takeSpare(length: number): Uint8Array | undefined {
+  if (length <= LARGE || length > spare.length) return undefined;
   const room = spare;
-  if (length <= SLAB_SIZE / 2 || length > room.length || length * PINNED < room.length) return undefined;
   spare = NO_BYTES;
-  return room;
+  return length * PINNED < room.length ? undefined : room; // or there is a smaller one soon, for what is sent now
 }

@@ -3,7 +3,7 @@ import type { Mask, MaskInto } from "../platform.js";
 
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
 
-const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+export const LITTLE_ENDIAN: boolean = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 /** Below this many bytes a loop over bytes is the fastest. */
 /* v8 ignore next -- the few big-endian hosts go without words */

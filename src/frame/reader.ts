@@ -168,8 +168,8 @@ export class FrameReader {
   }
 
   /**
-   * Reads on where what comes is a message in one short frame that lies in the chunk, as most do: the fields tell of it, but for
-   * `key` (see `takeKey`), and it returns its opcode. Else it returns NONE and has done nothing.
+   * @internal Reads on where what comes is a message in one short frame that lies in the chunk, as most do: the fields tell of it, but for
+   * `key` (see `takeKey`), it is masked still, and it returns its opcode. Else it returns NONE and has done nothing.
    */
   nextWhole(): typeof TEXT | typeof BINARY | typeof NONE {
     const { input, shortHeaderSize } = this;
@@ -194,7 +194,7 @@ export class FrameReader {
     return firstByte === (FIN | TEXT) ? TEXT : BINARY;
   }
 
-  /** After `nextWhole`: reads the piece's key, which stands before it. */
+  /** @internal After `nextWhole`: reads the piece's key, which stands before it. */
   takeKey(): void {
     this.key = this.maskBit === 0 ? 0 : readKey(this.bytes, this.start - 4);
   }

@@ -30,8 +30,7 @@ const GUESS_UP_TO = 2048;
 
 /** Writes frames in their shortest form (RFC 6455 5.2), masked with a fresh key each where it is a client's (5.3). */
 export class FrameWriter {
-  /** Where the frames go. */
-  output: Output;
+  readonly output: Output;
   private readonly random: (() => number) | undefined;
   private readonly utf8: Utf8;
   private readonly applyMask: Mask;

@@ -12,7 +12,7 @@ import type { Options } from "../../src/index.js";
 import { deferred, ECHO, eventually, next, nextText, SERVE } from "../support/entries.js";
 import { noLooseEnds } from "../support/loose-ends.js";
 import { RawPeer } from "../support/raw-peer.js";
-import { bytes, frame } from "../support/wire.js";
+import { bytes, frame, parseFrames } from "../support/wire.js";
 
 noLooseEnds();
 
@@ -104,6 +104,44 @@ describe("attach()", () => {
         "second",
         "third",
       ]);
+      peer.terminate();
+      await peer.closed;
+    });
+  });
+
+  describe("so does what it keeps of several chunks at once", () => {
+    interface Written {
+      readonly chunk: Buffer;
+    }
+    const keep = (kept: Buffer[], list: readonly Written[], done: () => void): void => {
+      kept.push(...list.map(({ chunk }) => chunk));
+      done();
+    };
+    const sockets: readonly (readonly [string, (kept: Buffer[]) => object])[] = [
+      [
+        "a socket with another _writev",
+        (kept) => ({ _writev: (list: readonly Written[], done: () => void) => keep(kept, list, done) }),
+      ],
+      [
+        "a socket with another _writeGeneric",
+        (kept) => ({
+          _writeGeneric: (_: boolean, list: readonly Written[], __: string, done: () => void) =>
+            keep(kept, list, done),
+        }),
+      ],
+    ];
+    it.each(sockets)("%s", async (_, methods) => {
+      const kept: Buffer[] = [];
+      const peer = attach(Object.assign(new net.Socket(), methods(kept)), open("server"));
+      const expected: string[] = [];
+      for (const letter of "abcdef") {
+        peer.send(new Uint8Array(2000).fill(letter.charCodeAt(0)));
+        peer.send(letter.repeat(20_000));
+        expected.push(letter.repeat(2000), letter.repeat(20_000));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const frames = parseFrames(Buffer.concat(kept));
+      expect(frames.map(({ payload }) => Buffer.from(payload).toString())).toEqual(expected);
       peer.terminate();
       await peer.closed;
     });

@@ -323,12 +323,10 @@ describe("Output", () => {
       return target;
     };
     const LARGE = 300_000;
-    /** A room that is the spare one now. */
+    /** A room of two million bytes that is the spare one now. */
     const makeSpare = (): Uint8Array => {
       const output = new Output();
       const size = 2_000_000;
-      fill(output, size, 0); // longer than whatever is spare
-      output.take();
       const room = fill(output, size, 0);
       output.take();
       output.written();
@@ -377,8 +375,21 @@ describe("Output", () => {
 
     it("not where more than eight times as much would be kept for it", () => {
       const room = makeSpare();
-      expect(fill(new Output(), room.length / 8 - 1, 1)).not.toBe(room);
-      expect(fill(new Output(), room.length / 8, 1)).toBe(room);
+      expect(fill(new Output(), 250_000, 1) === room).toBe(true);
+      const other = makeSpare();
+      expect(fill(new Output(), 249_999, 1) === other).toBe(false);
+    });
+
+    it.each([17_000, 65_536, 200_000])("also after a much longer one: of %i bytes", (size) => {
+      makeSpare();
+      const output = new Output();
+      const rooms = Array.from({ length: 10 }, () => {
+        const room = fill(output, size, 1);
+        output.take();
+        output.written();
+        return room;
+      });
+      expect(new Set(rooms).size).toBeLessThanOrEqual(2);
     });
 
     it("of several, together", () => {
