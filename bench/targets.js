@@ -239,6 +239,8 @@ export function verdictsOf({ runtimes, cases }) {
         const reached = sign * worst.value >= sign * (atLeast ?? atMost);
         const open = sign * (sign > 0 ? worst.high : worst.low) >= sign * (atLeast ?? atMost);
         const status = reached ? "reached" : open ? "open" : "missed";
+        const bounds = all.map(({ trusting }) => trusting).filter((one) => one !== undefined);
+        if (bounds.length > 0) worst.trusting = Math.min(...bounds); // of the same cases its own worst
         const reachedIn = all.filter(({ value }) => sign * value >= sign * (atLeast ?? atMost)).length;
         verdicts.push({ ...verdict, status, ...worst, worst: id, of: all.length, reachedIn });
       }

