@@ -85,7 +85,7 @@ export function decodeAs(
 }
 
 /** From this many bytes on, a call of the platform's check pays. */
-const CHECK_NATIVELY_FROM = 64;
+export const CHECK_NATIVELY_FROM = 64;
 
 /** Where in `bytes[start, end)` the code point begins that `end` cuts; `end` where it cuts none. */
 export function codePointSeam(bytes: Uint8Array, start: number, end: number): number {

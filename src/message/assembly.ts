@@ -1,5 +1,5 @@
 import { BytesAssembly } from "../bytes/assembly.js";
-import { checkUtf8, codePointSeam, decodeAs, isUtf8 } from "../bytes/utf8.js";
+import { CHECK_NATIVELY_FROM, checkUtf8, codePointSeam, decodeAs, isUtf8 } from "../bytes/utf8.js";
 import type { Utf8 } from "../platform.js";
 
 /** Gathers the pieces of a text, checked as they come (RFC 6455 8.1), cut only between code points. */
@@ -70,8 +70,9 @@ export class TextAssembly {
 
   /** As `checkUtf8`, from the state that was reached. */
   private check(bytes: Uint8Array, start: number, end: number): number {
-    // Finish the code point that is open, and have the whole ones behind it checked at once.
     let { state } = this;
+    if (end - start < CHECK_NATIVELY_FROM) return checkUtf8(state, bytes, start, end);
+    // Finish the code point that is open, and have the whole ones behind it checked at once.
     let at = start;
     while (state > 0 && at < end) state = checkUtf8(state, bytes, at, ++at);
     if (state !== 0) return state;
