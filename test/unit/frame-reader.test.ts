@@ -32,6 +32,7 @@ function read(
       if (!isPiece) break;
       const { opcode, fin, rsv1, length, start, end, first, last, missing, offset } = reader;
       if (first) payload = "";
+      reader.unmask(); // what was left masked
       payload += toHex(reader.bytes.subarray(start, end));
       expect(missing).toBe(length - payload.length / 2);
       expect(last).toBe(missing === 0);
@@ -42,6 +43,38 @@ function read(
   }
   return frames;
 }
+
+describe("with leavesMasked", () => {
+  const payloads = ["", "a", "short", "x".repeat(125), "y".repeat(126), "z".repeat(3000)].map((text) =>
+    bytes(text),
+  );
+  const wire = concat([
+    ...payloads.map((payload) => frame({ opcode: 2, payload, masked: true })),
+    frame({ opcode: 9, payload: bytes("ping"), masked: true }),
+  ]);
+
+  it.each([1, 2, 3, 5, 7, 1000, wire.length])(
+    "pieces are the same once unmasked, in chunks of %i",
+    (size) => {
+      for (const owned of [false, true]) {
+        const frames = read({ masked: true, leavesMasked: true }, wire, size, owned);
+        expect(frames).toEqual(read({ masked: true }, wire, wire.length, owned));
+      }
+    },
+  );
+
+  it.each([5, 125, 126, 70_000])("a frame of %i bytes in one chunk comes with its key", (length) => {
+    const payload = new Uint8Array(length).fill(7);
+    const reader = new FrameReader({ masked: true, leavesMasked: true });
+    reader.receive(frame({ opcode: 2, payload, masked: true }));
+    expect(reader.next()).toBe(true);
+    expect(reader.key).not.toBe(0);
+    expect(reader.bytes.subarray(reader.start, reader.end)).not.toEqual(payload);
+    reader.unmask();
+    expect(reader.key).toBe(0);
+    expect(new Uint8Array(reader.bytes.subarray(reader.start, reader.end))).toEqual(payload);
+  });
+});
 
 describe("FrameReader by itself", () => {
   for (const masked of [true, false]) {
