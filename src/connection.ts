@@ -242,6 +242,7 @@ export class Connection {
       this.answerLatestPing();
     }
     const all = this.output.size <= max;
+    // The ping that keepalive waits for is one of them, and all but few connections have none out.
     if (this.pings !== undefined) {
       this.keepalive?.taken(this.now, all);
       if (all) this.pings.taken(this.now);
