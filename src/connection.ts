@@ -251,8 +251,8 @@ export class Connection {
   }
 
   /**
-   * Says that nobody needs what was taken last any more: the system has a copy of all of it. Its memory is used again then, which spares
-   * a busy server most of what it would allocate. It need not be called.
+   * Says that nobody needs what was taken last any more: the system has a copy of all of it. Its memory is used again then, and the
+   * chunks themselves may be, which spares a busy server most of what it would allocate. It need not be called.
    */
   outputWritten(): void {
     this.output.written();

@@ -17,13 +17,12 @@ const ADDON_FROM = 400;
 let known;
 let words;
 
-/** XORs `bytes[start, end)`, whose buffer begins with them, with the four bytes of `key`. */
-function maskShort(bytes, start, end, key) {
+/** XORs `bytes[start, end)`, whose buffer begins with them, with the four bytes of `word`. */
+function maskShort(bytes, start, end, word) {
   if (known !== bytes) {
     known = bytes;
     words = new Int32Array(bytes.buffer, 0, bytes.length >> 2);
   }
-  let word = key[0] | (key[1] << 8) | (key[2] << 16) | (key[3] << 24);
   let at = start;
   for (; at < end && (at & 3) !== 0; at++) {
     bytes[at] ^= word & 0xff;
@@ -71,8 +70,9 @@ export function createReceiver({ masked, text, touched, fragments, deliver }) {
   }
   function handOver(bytes, buffer, start, end) {
     if (masked) {
-      if (end - start < ADDON_FROM && bytes.byteOffset === 0) maskShort(bytes, start, end, key);
-      else unmask(end - start === bytes.length ? bytes : bytes.subarray(start, end), key);
+      if (end - start < ADDON_FROM && bytes.byteOffset === 0) {
+        maskShort(bytes, start, end, key[0] | (key[1] << 8) | (key[2] << 16) | (key[3] << 24));
+      } else unmask(end - start === bytes.length ? bytes : bytes.subarray(start, end), key);
     }
     if (text) deliver(utf8Slice.call(bytes, start, end));
     else deliver(touched ? new Uint8Array(buffer, bytes.byteOffset + start, end - start) : undefined);
@@ -125,71 +125,104 @@ export function createReceiver({ masked, text, touched, fragments, deliver }) {
 }
 
 const SLAB = 65536;
-const keys = Buffer.alloc(4096);
+/** Up to this many bytes a loop is faster than a call. */
+const LOOP_UP_TO = 24;
+const keys = new Int32Array(4096);
 let drawn = keys.length;
 
+function bytesOf(key) {
+  return Buffer.from([key, key >> 8, key >> 16, key >> 24]);
+}
+
 export function createSender({ masked, write }) {
-  let slab = Buffer.allocUnsafe(SLAB);
+  const maskBit = masked ? 0x80 : 0;
+  let slab = Buffer.allocUnsafeSlow(SLAB);
   let start = 0;
   let end = 0;
 
   function reserve(size) {
     if (end + size <= slab.length) return;
     flush();
-    slab = Buffer.allocUnsafe(Math.max(SLAB, size));
+    slab = Buffer.allocUnsafeSlow(Math.max(SLAB, size));
     start = end = 0;
   }
-  function header(firstByte, length) {
-    const mask = masked ? 0x80 : 0;
+  /** Writes a header; returns the key, where there is one. */
+  function begin(firstByte, length) {
     slab[end] = firstByte;
     if (length < 126) {
-      slab[end + 1] = mask | length;
-      end += 2;
+      slab[end + 1] = maskBit | length;
     } else if (length < 65536) {
-      slab[end + 1] = mask | 126;
+      slab[end + 1] = maskBit | 126;
       slab[end + 2] = length >> 8;
       slab[end + 3] = length;
-      end += 4;
     } else {
-      slab[end + 1] = mask | 127;
+      slab[end + 1] = maskBit | 127;
       slab.writeUIntBE(0, end + 2, 2);
       slab.writeUIntBE(length, end + 4, 6);
-      end += 10;
     }
-    if (!masked) return undefined;
+    end += sizeOf(length);
+    if (!masked) return 0;
     if (drawn === keys.length) {
       randomFillSync(keys);
       drawn = 0;
     }
-    const key = keys.subarray(drawn, (drawn += 4));
-    for (let i = 0; i < 4; i++) slab[end++] = key[i];
+    const key = keys[drawn++];
+    slab[end - 4] = key;
+    slab[end - 3] = key >> 8;
+    slab[end - 2] = key >> 16;
+    slab[end - 1] = key >> 24;
     return key;
   }
+  function sizeOf(length) {
+    return (length < 126 ? 2 : length < 65536 ? 4 : 10) + (masked ? 4 : 0);
+  }
+  /** Ends a frame, whose payload stands there. */
+  function finish(length, key) {
+    if (masked) {
+      if (length < ADDON_FROM) maskShort(slab, end, end + length, key);
+      else unmask(slab.subarray(end, end + length), bytesOf(key));
+    }
+    end += length;
+  }
+  function encode(text, at) {
+    const { length } = text;
+    if (length > LOOP_UP_TO) return utf8Write.call(slab, text, at);
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 127) return utf8Write.call(slab, text, at);
+      slab[at + i] = unit;
+    }
+    return length;
+  }
   function flush() {
-    if (end > start) write(slab.subarray(start, end));
+    if (end > start) write(new Uint8Array(slab.buffer, start, end - start));
     start = end;
   }
 
   return {
     text(text) {
-      const length = Buffer.byteLength(text);
-      reserve(length + 14);
-      const key = header(0x81, length);
-      utf8Write.call(slab, text, end);
-      if (key !== undefined) unmask(slab.subarray(end, end + length), key);
-      end += length;
+      reserve(text.length * 3 + 14);
+      const guessed = end + sizeOf(text.length);
+      const length = encode(text, guessed);
+      const key = begin(0x81, length);
+      if (end !== guessed) slab.copyWithin(end, guessed, guessed + length);
+      finish(length, key);
     },
     binary(bytes) {
       const { length } = bytes;
       reserve(length + 14);
-      const key = header(0x82, length);
-      if (key !== undefined) mask(bytes, key, slab, end, length);
-      else if (length >= 16384) {
+      const key = begin(0x82, length);
+      if (masked && length >= ADDON_FROM) {
+        mask(bytes, bytesOf(key), slab, end, length);
+        end += length;
+      } else if (length >= 16384) {
         flush();
         write(bytes);
-        return;
-      } else slab.set(bytes, end);
-      end += length;
+      } else {
+        if (length > LOOP_UP_TO) slab.set(bytes, end);
+        else for (let i = 0; i < length; i++) slab[end + i] = bytes[i];
+        finish(length, key);
+      }
     },
     flush,
   };

@@ -115,6 +115,11 @@ export class Output {
     takenBy = goesOn || !this.isCut ? this : undefined;
     takenIsAll = isAll;
     takenIsWritten = false;
+    if (isAll && this.chunks === undefined) {
+      const run = runOf(this.target, this.start, this.end);
+      this.clear();
+      return [run];
+    }
     this.isCut = true;
     this.closeRun();
     const chunks = this.chunks as Uint8Array[];
@@ -150,7 +155,7 @@ export class Output {
     if (!takenIsAll) return;
     takenBy = undefined;
     if (takenIsOwn) keepSpare(takenFrom);
-    else if (takenFrom === slab && takenEnd === slabUsed) slabUsed = takenStart;
+    else if (takenFrom === slab && takenEnd === slabUsed) giveBack(takenStart);
   }
 
   /** Drops what is queued. */
@@ -194,6 +199,31 @@ let takenStart = 0;
 let takenEnd = 0;
 let takenIsAll = false;
 let takenIsWritten = false;
+
+/**
+ * Where in which slab there was room again, and the views that were handed over from there since, by length. Whoever gives the room back has
+ * no need of them any more, and a view takes longer to make than a small frame to write.
+ */
+let usedAgain = slab;
+let usedAgainFrom = 0;
+let views: (Uint8Array | undefined)[] = [];
+/** Views of so many bytes, and more, are not kept. */
+const VIEWS = 256;
+
+function giveBack(from: number): void {
+  slabUsed = from;
+  if (usedAgain === slab && usedAgainFrom === from) return;
+  usedAgain = slab;
+  usedAgainFrom = from;
+  views = [];
+}
+
+/** A view of `target[start, end)`: the one that was there before, where its room was given back. */
+function runOf(target: Uint8Array, start: number, end: number): Uint8Array {
+  const length = end - start;
+  if (start !== usedAgainFrom || target !== usedAgain || length >= VIEWS) return viewOf(target, start, end);
+  return (views[length] ??= viewOf(target, start, end));
+}
 
 /** A room for large messages that was written. It is used again, which spares what costs more than to fill it: the memory. */
 let spare: Uint8Array = NO_BYTES;

@@ -67,6 +67,31 @@ export function maskInto(source: Uint8Array, target: Uint8Array, offset: number,
   for (; i < length; i++, offset++, key >>= 8) target[offset] = (source[i] as number) ^ key;
 }
 
+/**
+ * Writes `text` masked with `key`, which is 0 for none, into `target` from `offset`. Returns whether it is ASCII; where it is not, what was
+ * written means nothing.
+ */
+export function maskAsciiInto(text: string, target: Uint8Array, offset: number, key: number): boolean {
+  const { length } = text;
+  let or = 0;
+  let i = 0;
+  for (const whole = length - 3; i < whole; i += 4, offset += 4) {
+    const [a, b] = [text.charCodeAt(i), text.charCodeAt(i + 1)];
+    const [c, d] = [text.charCodeAt(i + 2), text.charCodeAt(i + 3)];
+    or |= a | b | c | d;
+    target[offset] = a ^ key;
+    target[offset + 1] = b ^ (key >> 8);
+    target[offset + 2] = c ^ (key >> 16);
+    target[offset + 3] = d ^ (key >> 24);
+  }
+  for (; i < length; i++, offset++, key >>= 8) {
+    const unit = text.charCodeAt(i);
+    or |= unit;
+    target[offset] = unit ^ key;
+  }
+  return or < 0x80;
+}
+
 /** The kernel that masks into another array, of a platform or the portable one. */
 export function maskIntoOf(kernels: {
   readonly mask?: Mask | undefined;

@@ -313,6 +313,35 @@ describe("Output", () => {
     expect(new Set(concat(second.take() ?? []))).toEqual(new Set([3]));
   });
 
+  it("what was taken and written is handed over again, with other bytes, and nothing that was not written", () => {
+    const output = new Output();
+    const send = (value: number, length: number): Uint8Array => {
+      write(output, new Uint8Array(length).fill(value));
+      const [run, ...more] = output.take() ?? [];
+      expect(more).toEqual([]);
+      return run ?? expect.fail("nothing was taken");
+    };
+    send(0, 20);
+    output.written();
+    const first = send(1, 20);
+    output.written();
+    expect(send(2, 20)).toBe(first);
+    output.written();
+    const shorter = send(3, 19);
+    expect(shorter).toEqual(new Uint8Array(19).fill(3));
+    output.written();
+    const held = send(4, 20);
+    expect(held).toBe(first);
+    // Not written: what follows stands behind it.
+    const next = send(5, 20);
+    expect(next).not.toBe(first);
+    output.written();
+    expect(send(6, 20)).not.toBe(first);
+    expect(send(7, 255)).toEqual(new Uint8Array(255).fill(7));
+    expect(send(8, 256)).toEqual(new Uint8Array(256).fill(8));
+    expect(held).toEqual(new Uint8Array(20).fill(4));
+  });
+
   describe("what was taken of a large message and written makes room for the next", () => {
     /** Writes a message, and returns the array that it is in. */
     const fill = (output: Output, size: number, value: number): Uint8Array => {
