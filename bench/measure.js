@@ -13,7 +13,7 @@ import { makeStream, verifyParse } from "./workloads/parse.js";
 
 /** In nanoseconds: long enough that what the others have put out of the caches since is soon back. */
 const SAMPLE = 16e6;
-const WARM_UP = 120e6;
+const WARM_UP = 250e6;
 /** A step of a growth that takes longer than this, in nanoseconds, is the peer's last. */
 const LONGEST_STEP = 300e6;
 const IDLE = 10_000;
