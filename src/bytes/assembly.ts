@@ -32,7 +32,7 @@ export class BytesAssembly {
     const count = end - start;
     if (count >= HOLD_FROM && count * PINNED >= bufferOf(knownOf(bytes)).byteLength) {
       this.closeTail();
-      (this.parts ??= []).push({ bytes, start, end, key });
+      this.addPart({ bytes, start, end, key });
     } else {
       if (count > this.tail.length - this.tailEnd) {
         this.closeTail();
@@ -72,11 +72,17 @@ export class BytesAssembly {
     return at;
   }
 
+  /** Most messages have one: a list made of it has room for no more. */
+  private addPart(part: Part): void {
+    if (this.parts === undefined) this.parts = [part];
+    else this.parts.push(part);
+  }
+
   /** What is copied later goes behind it, in the same tail. */
   private closeTail(): void {
     const { tail, tailStart, tailEnd } = this;
     if (tailEnd === tailStart) return;
-    (this.parts ??= []).push({ bytes: tail, start: tailStart, end: tailEnd, key: 0 });
+    this.addPart({ bytes: tail, start: tailStart, end: tailEnd, key: 0 });
     this.tailStart = tailEnd;
   }
 
