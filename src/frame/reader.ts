@@ -213,9 +213,12 @@ export class FrameReader {
    */
   skipPart(): number {
     const { input } = this;
-    const count = input.end - input.position;
+    const { position, end } = input;
+    const count = end - position;
     if (count >= this.missing) return 0;
-    input.position = input.end;
+    this.bytes = input.bytes;
+    this.start = position;
+    this.end = input.position = end;
     this.missing -= count;
     this.key = this.frameKey;
     this.frameKey = rotateKey(this.frameKey, count);

@@ -126,16 +126,19 @@ export class MessageReader {
     return undefined;
   }
 
-  /** Goes on with a short message that comes in many chunks, where the whole chunk is a part of it. False: bytes are needed. */
+  /** Goes on with a message in one frame that comes in many chunks, where the whole chunk is a part of it. False: bytes are needed. */
   private gatherPart(): boolean {
     const { frames } = this;
-    const { input } = frames;
-    const { bytes, position } = input;
-    const count = frames.skipPart();
-    if (count === 0) return true;
-    const { key, length } = frames;
-    this.bytes?.append(bytes, position, position + count, length, staysMasked(length) ? 0 : key);
-    return input.advance();
+    if (frames.skipPart() === 0) return true;
+    if (this.opcode === TEXT) {
+      const isAscii = frames.unmask(true);
+      this.textPiece(frames.bytes, frames.start, frames.end, false, isAscii);
+      if (this.fault !== undefined) return false;
+    } else {
+      const { bytes, start, end, key, length } = frames;
+      this.bytes?.append(bytes, start, end, length, staysMasked(length) ? 0 : key);
+    }
+    return frames.input.advance();
   }
 
   /** It may stay masked until somebody looks at it. */
@@ -274,6 +277,7 @@ export class MessageReader {
       // With streaming, what was right comes first, however the bytes were cut.
       return this.streaming ? this.takeText(assembly, false) : undefined;
     }
+    this.gathering = !final && !this.streaming && !this.coded && this.frames.isWhole;
     if (!final && !this.streaming) return undefined;
     if (final) this.text = undefined;
     return this.takeText(assembly, final);
