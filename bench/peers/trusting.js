@@ -204,9 +204,9 @@ export function createSender({ masked, write }) {
       reserve(text.length * 3 + 14);
       const guessed = end + sizeOf(text.length);
       const length = encode(text, guessed);
-      const key = begin(0x81, length);
-      if (end !== guessed) slab.copyWithin(end, guessed, guessed + length);
-      finish(length, key);
+      const start = end + sizeOf(length);
+      if (start !== guessed) slab.copyWithin(start, guessed, guessed + length);
+      finish(length, begin(0x81, length));
     },
     binary(bytes) {
       const { length } = bytes;
