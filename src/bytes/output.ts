@@ -200,29 +200,36 @@ let takenEnd = 0;
 let takenIsAll = false;
 let takenIsWritten = false;
 
-/**
- * Where in which slab there was room again, and the views that were handed over from there since, by length. Whoever gives the room back has
- * no need of them any more, and a view takes longer to make than a small frame to write.
- */
+/** Where in which slab room was given back last. */
 let usedAgain = slab;
-let usedAgainFrom = 0;
-let views: (Uint8Array | undefined)[] = [];
+let usedAgainFrom = -1;
+/**
+ * The views of that slab that were handed over from such a place, by length, and where each begins. Whoever gives the room back has no need
+ * of them any more, and a view takes longer to make than a small frame to write.
+ */
+const views: Uint8Array[] = [];
 /** Views of so many bytes, and more, are not kept. */
 const VIEWS = 256;
+const viewStarts: Int32Array = /* @__PURE__ */ new Int32Array(VIEWS).fill(-1);
 
 function giveBack(from: number): void {
-  slabUsed = from;
-  if (usedAgain === slab && usedAgainFrom === from) return;
+  slabUsed = usedAgainFrom = from;
+  if (usedAgain === slab) return;
   usedAgain = slab;
-  usedAgainFrom = from;
-  views = [];
+  viewStarts.fill(-1);
 }
 
 /** A view of `target[start, end)`: the one that was there before, where its room was given back. */
 function runOf(target: Uint8Array, start: number, end: number): Uint8Array {
   const length = end - start;
-  if (start !== usedAgainFrom || target !== usedAgain || length >= VIEWS) return viewOf(target, start, end);
-  return (views[length] ??= viewOf(target, start, end));
+  if (target !== usedAgain || length >= VIEWS) return viewOf(target, start, end);
+  if (viewStarts[length] === start) return views[length] as Uint8Array;
+  const view = viewOf(target, start, end);
+  if (start === usedAgainFrom) {
+    viewStarts[length] = start;
+    views[length] = view;
+  }
+  return view;
 }
 
 /** A room for large messages that was written. It is used again, which spares what costs more than to fill it: the memory. */

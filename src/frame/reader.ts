@@ -208,15 +208,14 @@ export class FrameReader {
   }
 
   /**
-   * Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, and returns how many bytes
-   * it has; they are masked with `key`. Else it returns 0 and has done nothing.
+   * Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, which is the input's
+   * `bytes[start, end)`, masked with `key`, and returns how many bytes it has. Else it returns 0 and has done nothing.
    */
   skipPart(): number {
     const { input } = this;
     const { position, end } = input;
     const count = end - position;
     if (count >= this.missing) return 0;
-    this.bytes = input.bytes;
     this.start = position;
     this.end = input.position = end;
     this.missing -= count;

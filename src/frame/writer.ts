@@ -88,12 +88,7 @@ export class FrameWriter {
     const { output, random, utf8 } = this;
     const key = random === undefined ? undefined : random() | 0;
     const masked = key !== undefined;
-    if (
-      text.length <= ASCII_UP_TO &&
-      (text.charCodeAt(0) & 0xff80) === 0 &&
-      this.writeAscii(firstByte, text, key)
-    )
-      return;
+    if (text.length <= ASCII_UP_TO && this.writeAscii(firstByte, text, key)) return;
     // A code unit takes one to three bytes. Most texts are mostly ASCII, so a short one is encoded behind the header it
     // has if it is all ASCII, and moved if its length turns out to need a longer one.
     const counted = text.length <= GUESS_UP_TO ? undefined : utf8.byteLength(text);
@@ -112,6 +107,7 @@ export class FrameWriter {
   private writeAscii(firstByte: number, text: string, key: number | undefined): boolean {
     const { output } = this;
     const { length } = text;
+    if ((text.charCodeAt(0) & 0xff80) !== 0) return false; // the rest is likely to be alike
     const offset = output.reserve(ASCII_UP_TO + MAX_HEADER_SIZE);
     const start = writeHeader(output.target, offset, firstByte, length, key);
     if (!maskAsciiInto(text, output.target, start, key ?? 0)) return false;

@@ -51,6 +51,7 @@ export class MessageReader {
   private readonly streaming: boolean;
   private readonly decodes: boolean;
   private readonly utf8: Utf8;
+  private readonly applyMask: Mask;
   /** What takes the mask off a binary message, where frames come masked. */
   private readonly binaryMask: Mask | undefined;
   private readonly applyMaskInto: MaskInto;
@@ -74,7 +75,8 @@ export class MessageReader {
     this.streaming = streaming;
     this.decodes = options.text === "string";
     this.utf8 = options.utf8 ?? portableUtf8;
-    this.binaryMask = options.masked ? (options.mask ?? mask) : undefined;
+    this.applyMask = options.mask ?? mask;
+    this.binaryMask = options.masked ? this.applyMask : undefined;
     this.applyMaskInto = maskIntoOf(options);
     this.allocate = options.allocate;
   }
@@ -128,17 +130,19 @@ export class MessageReader {
 
   /** Goes on with a message in one frame that comes in many chunks, where the whole chunk is a part of it. False: bytes are needed. */
   private gatherPart(): boolean {
-    const { frames } = this;
+    const { frames, applyMask } = this;
+    const { input } = frames;
+    const { bytes } = input;
     if (frames.skipPart() === 0) return true;
+    const { start, end, key, length } = frames;
     if (this.opcode === TEXT) {
-      const isAscii = frames.unmask(true);
-      this.textPiece(frames.bytes, frames.start, frames.end, false, isAscii);
+      const isAscii = key !== 0 && applyMask(bytes, start, end, key, true) === true;
+      this.textPiece(bytes, start, end, false, isAscii);
       if (this.fault !== undefined) return false;
     } else {
-      const { bytes, start, end, key, length } = frames;
       this.bytes?.append(bytes, start, end, length, staysMasked(length) ? 0 : key);
     }
-    return frames.input.advance();
+    return input.advance();
   }
 
   /** It may stay masked until somebody looks at it. */

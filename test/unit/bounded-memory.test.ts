@@ -270,6 +270,24 @@ describe("an open connection that is quiet", () => {
   });
 });
 
+describe("a message that does not go on", () => {
+  for (const role of ROLES) {
+    for (const opcode of [1, 2]) {
+      it(`pins no chunk that a few of its bytes came in, ${opcode === 1 ? "a text" : "binary"}, to a ${role}`, () => {
+        const connection = opened(role);
+        const wire = fromPeer(role, { opcode, payload: "x".repeat(300) });
+        for (let at = 0; at < 200; at += 10) {
+          const chunk = new Uint8Array(65_536);
+          chunk.set(wire.subarray(at, at + 10));
+          connection.receive(chunk.subarray(0, 10), true);
+          expect(pull(connection)).toEqual([]);
+          expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+        }
+      });
+    }
+  }
+});
+
 describe("memory that a platform gives uncleared", () => {
   const platform = {
     random: () => 0, // so that nothing looks like it by chance

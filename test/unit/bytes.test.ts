@@ -330,8 +330,17 @@ describe("Output", () => {
     const shorter = send(3, 19);
     expect(shorter).toEqual(new Uint8Array(19).fill(3));
     output.written();
+    // Another's, and an end that goes beyond it: from there on views are others.
+    const other = new Output();
+    write(other, new Uint8Array(5).fill(9));
+    expect(send(3, 20)).not.toBe(first);
+    output.written();
+    const [others] = other.take() ?? [];
+    const again = send(3, 20);
+    expect(again).not.toBe(first);
+    output.written();
     const held = send(4, 20);
-    expect(held).toBe(first);
+    expect(held).toBe(again);
     // Not written: what follows stands behind it.
     const next = send(5, 20);
     expect(next).not.toBe(first);
@@ -340,6 +349,7 @@ describe("Output", () => {
     expect(send(7, 255)).toEqual(new Uint8Array(255).fill(7));
     expect(send(8, 256)).toEqual(new Uint8Array(256).fill(8));
     expect(held).toEqual(new Uint8Array(20).fill(4));
+    expect(others).toEqual(new Uint8Array(5).fill(9));
   });
 
   describe("what was taken of a large message and written makes room for the next", () => {
