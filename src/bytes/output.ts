@@ -216,6 +216,7 @@ function giveBack(from: number): void {
   slabUsed = usedAgainFrom = from;
   if (usedAgain === slab) return;
   usedAgain = slab;
+  views.length = 0; // they keep the slab before
   viewStarts.fill(-1);
 }
 

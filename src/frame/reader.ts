@@ -209,7 +209,7 @@ export class FrameReader {
 
   /**
    * Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, which is the input's
-   * `bytes[start, end)`, masked with `key`, and returns how many bytes it has. Else it returns 0 and has done nothing.
+   * `bytes[start, end)`, masked with `key`, and returns how many bytes it has. Else it returns 0, and nothing is skipped.
    */
   skipPart(): number {
     const { input } = this;

@@ -1,8 +1,15 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
 import { describe, expect, it } from "vitest";
+
 import { Input } from "../../src/bytes/input.js";
 import { Output } from "../../src/bytes/output.js";
 import { reachableBytes, snapshot } from "../support/snapshot.js";
 import { bytes, concat, toHex } from "../support/wire.js";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 /** Reads all, or up to `count` bytes. */
 function read(input: Input, count = Infinity): Uint8Array {
@@ -350,6 +357,27 @@ describe("Output", () => {
     expect(send(8, 256)).toEqual(new Uint8Array(256).fill(8));
     expect(held).toEqual(new Uint8Array(20).fill(4));
     expect(others).toEqual(new Uint8Array(5).fill(9));
+  });
+
+  it("of slabs that were written and left nothing is kept", async () => {
+    const [writer, other] = [new Output(), new Output()];
+    const slabs: WeakRef<object>[] = [];
+    for (let length = 1; length < 40; length++) {
+      for (let i = 0; i < 3; i++) {
+        write(writer, new Uint8Array(length));
+        slabs.push(new WeakRef(writer.target.buffer));
+        writer.take();
+        writer.written();
+      }
+      for (let i = 0; i < 40; i++) {
+        write(other, new Uint8Array(1000)); // on to the next slab
+        other.take();
+      }
+    }
+    await new Promise(setImmediate); // until then what was looked at is alive
+    collect();
+    const left = new Set(slabs.map((slab) => slab.deref())).size;
+    expect(left).toBeLessThan(6);
   });
 
   describe("what was taken of a large message and written makes room for the next", () => {
