@@ -11,7 +11,8 @@ import { formatQuantity, formatRatio } from "./lib/table.js";
 /** Which form results have. */
 export const FORMAT = 2;
 
-const OWN = "sansocket";
+/** The peer that is held to them. */
+export const OWN = "sansocket";
 
 const SMALL = [0, 16, 125];
 const BIG = [16384, 65536, 1048576];

@@ -24,6 +24,10 @@ export function summarizeAll(samples) {
   );
 }
 
+/** What each process takes. */
+const mediansOf = (processes, key) =>
+  processes.map((samples) => summarize(samples.map((sample) => sample[key])).median);
+
 /**
  * The samples of several processes together. `apart`: half of what lies between the lowest and the highest of their medians: rounds say
  * nothing about what differs from process to process.
@@ -31,10 +35,16 @@ export function summarizeAll(samples) {
 export function summarizeTogether(processes) {
   const measures = summarizeAll(processes.flat());
   for (const [key, summary] of Object.entries(measures)) {
-    const medians = processes.map((samples) => summarize(samples.map((sample) => sample[key])).median);
+    const medians = mediansOf(processes, key);
     summary.apart = (Math.max(...medians) - Math.min(...medians)) / 2;
   }
   return measures;
+}
+
+/** Whether no process takes more than `most` times what another takes. */
+export function agree(processes, key, most) {
+  const medians = mediansOf(processes, key);
+  return Math.max(...medians) <= most * Math.min(...medians);
 }
 
 /**

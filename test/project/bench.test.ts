@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { selectCases } from "../../bench/cases.js";
+import { agree } from "../../bench/lib/stats.js";
 import { matches, TARGETS, verdictsOf } from "../../bench/targets.js";
 import { growthOf } from "../../bench/workloads/growth.js";
 import { readResults, readTargetsPage, section, targetsPage, update } from "../../scripts/bench-readme.js";
@@ -27,6 +28,20 @@ describe("the README's figures are those of docs/bench/results.json; if they are
       existsSync(new URL(`../../docs/bench/${name}`, import.meta.url)),
     );
     expect(beside[0]).toBe(beside[1]);
+  });
+});
+
+describe("processes agree", () => {
+  const samples = (...values: number[]): { cpu: number }[] => values.map((cpu) => ({ cpu }));
+
+  it.each([
+    [true, [samples(1, 10, 100)]],
+    [true, [samples(10), samples(11)]],
+    [false, [samples(10), samples(12)]],
+    [false, [samples(12, 12, 10), samples(10, 12, 10)]],
+    [true, [samples(10, 10, 12), samples(10, 12, 10)]],
+  ])("%s: by their medians", (expected, processes) => {
+    expect(agree(processes, "cpu", 1.15)).toBe(expected);
   });
 });
 
