@@ -33,7 +33,7 @@ const USAGE = `node bench/run.js [options]
   --case <text>        only the cases whose name has it: "server, binary"
   --budget <seconds>   how long to measure, warming up not counted
   --out <folder>       where results.json and report.html go; default bench/out
-  --add                keep what is there of other runtimes
+  --add                keep what is there of other cases
   --list               names the cases and measures nothing
 Names are parted by commas.`;
 
@@ -292,7 +292,9 @@ const run = {
   changed: git("status", "--porcelain", "--", "../src") !== "",
 };
 
-/** What there is of other runtimes. */
+const keyOf = ({ runtime, workload, id }) => `${runtime}  ${workload}: ${id}`;
+
+/** What there is of cases that are not measured now. */
 function keptOf(folder) {
   const earlier = JSON.parse(readFileSync(join(folder, "results.json"), "utf8"));
   if (earlier.format !== FORMAT || JSON.stringify(earlier.machine) !== JSON.stringify(machine)) {
@@ -300,10 +302,13 @@ function keptOf(folder) {
       `nothing can be added to what is in ${folder}: it is of another machine, or of another harness`,
     );
   }
-  const isKept = (name) => runtimes.every((runtime) => runtime.name !== name);
+  const again = new Set(tasks.map((task) => keyOf({ ...task, runtime: task.runtime.name })));
+  const versions = new Map(runtimes.map(({ name, version }) => [name, version]));
+  const isKept = (name) =>
+    (versions.get(name) ?? earlier.runtimes[name].version) === earlier.runtimes[name].version;
   return {
     runtimes: Object.fromEntries(Object.entries(earlier.runtimes).filter(([name]) => isKept(name))),
-    cases: earlier.cases.filter(({ runtime }) => isKept(runtime)),
+    cases: earlier.cases.filter((row) => isKept(row.runtime) && !again.has(keyOf(row))),
   };
 }
 
@@ -313,13 +318,24 @@ const results = {
   machine,
   runtimes: {
     ...kept.runtimes,
-    ...Object.fromEntries(runtimes.map(({ name, version }) => [name, { version, ...run, peers: {} }])),
+    ...Object.fromEntries(
+      runtimes.map(({ name, version }) => [name, { version, peers: { ...kept.runtimes[name]?.peers } }]),
+    ),
   },
   verdicts: [],
   cases: kept.cases,
 };
 
+/** Where each case stands, whichever was measured first. */
+const places = new Map(
+  Object.keys(RUNTIMES)
+    .flatMap((runtime) => selectCases({ full: true, runtime }).map((one) => keyOf({ ...one, runtime })))
+    .map((key, place) => [key, place]),
+);
+const placeOf = (row) => places.get(keyOf(row)) ?? Infinity;
+
 function write() {
+  results.cases.sort((a, b) => placeOf(a) - placeOf(b));
   results.verdicts = verdictsOf(results);
   mkdirSync(values.out, { recursive: true });
   writeFileSync(join(values.out, "results.json"), `${JSON.stringify(results, rounded, 1)}\n`);
@@ -355,6 +371,7 @@ for (const task of tasks) {
     workload,
     id,
     spec,
+    run,
     results: inOrder(measured.results, peers),
   });
   progress.end(Object.values(measured.results).filter(({ status }) => status === "failed").length);

@@ -9,7 +9,7 @@ import { notch } from "./lib/stats.js";
 import { formatQuantity, formatRatio } from "./lib/table.js";
 
 /** Which form results have. */
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 /** The peer that is held to them. */
 export const OWN = "sansocket";

@@ -367,18 +367,30 @@ th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--rule); text-alig
 tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .failed, .missed { color: #d1242f; font-weight: 600; }
 .reached { color: #2da44e; font-weight: 600; } .open { color: #d9730d; font-weight: 600; } td.case { color: var(--dim); white-space: normal; } .case { text-align: left; }`;
 
+/** Which runs the cases are of: each with its workloads, where there are several. */
+function runsOf(rows) {
+  const workloads = new Map();
+  for (const { run, workload } of rows) {
+    const { date, mode, commit, changed } = run;
+    const source = commit === undefined ? "" : `, commit ${commit}${changed ? " with changes to src/" : ""}`;
+    const says = `${date.slice(0, 10)}, ${mode} run${source}`;
+    if (!workloads.has(says)) workloads.set(says, new Set());
+    workloads.get(says).add(workload);
+  }
+  if (workloads.size === 1) return [...workloads.keys()].map((says) => `${says}.`);
+  return [...workloads].map(([says, names]) => `${says}: ${[...names].join(", ")}.`);
+}
+
 export function formatReport(results) {
   const { machine, runtimes } = results;
   const sections = [];
-  for (const [runtime, { version, date, mode, commit, changed, peers }] of Object.entries(runtimes)) {
+  for (const [runtime, { version, peers }] of Object.entries(runtimes)) {
     const own = results.cases.filter((row) => row.runtime === runtime);
     if (own.length === 0) continue;
-    const source =
-      commit === undefined ? "" : ` Commit ${escape(commit)}${changed ? ", with changes to src/" : ""}.`;
     const versions = Object.entries(peers).filter(([, text]) => text !== "");
     sections.push(
       `<h2>${escape(runtime)} ${escape(version)}</h2>`,
-      `<p>${escape(date.slice(0, 10))}, ${escape(mode)} run.${source} ${versions.map(([name, text]) => `${escape(name)} ${escape(text)}`).join("; ")}</p>`,
+      `<p>${runsOf(own).map(escape).join(" ")} ${versions.map(([name, text]) => `${escape(name)} ${escape(text)}`).join("; ")}</p>`,
     );
     sections.push(targetTable((results.verdicts ?? []).filter((verdict) => verdict.runtime === runtime)));
     for (const workload of WORKLOADS) {
