@@ -106,7 +106,7 @@ function measured({ against, atMost, status, value, of, reachedIn }) {
 export async function targetsPage(results) {
   const verdicts = verdictsOf(results)
     .filter(({ status }) => status !== "not measured")
-    // Who sends can do without the addon's call, and without the copy: of that it is no bound.
+    // Who sends can do without the copy, and without a view of it each time: of that it is no bound.
     .map((verdict) => (verdict.workload === "encode" ? { ...verdict, trusting: undefined } : verdict));
   const runtimes = Object.keys(results.runtimes).filter((name) =>
     verdicts.some(({ runtime }) => runtime === name),
