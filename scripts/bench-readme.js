@@ -128,6 +128,7 @@ export async function targetsPage(results) {
   ]);
   const head = ["", "target", ...heads];
   const count = (is) => verdicts.filter(is).length;
+  const commits = new Set(results.cases.map(({ run }) => run.commit));
   const page = [
     "# Targets",
     "",
@@ -135,6 +136,11 @@ export async function targetsPage(results) {
     `Of ${verdicts.length} targets ${count(({ status }) => status === "reached")} are reached, and ` +
       `${count(({ status }) => status === "open")} are open. ` +
       `Of the rest ${count(({ status, trusting, atLeast }) => status === "missed" && trusting < atLeast)} are out of reach for _trusting_, too.`,
+    ...(commits.size > 1
+      ? [
+          "The set was measured in parts, of several commits: [the report](report.html) says which cases are of which.",
+        ]
+      : []),
     "",
     "Told is the worst case of each, in CPU time: times as fast where the target says ≥, times the cost where it says ≤. “(missed, 3 of 4)” is reached",
     "in three cases of four; “open” is missed by less than the noise. _trusting_ is what the harness's peer of that name reaches in its own worst case of",

@@ -204,8 +204,8 @@ export function createSender({ masked, write }) {
       reserve(text.length * 3 + 14);
       const guessed = end + sizeOf(text.length);
       const length = encode(text, guessed);
-      const start = end + sizeOf(length);
-      if (start !== guessed) slab.copyWithin(start, guessed, guessed + length);
+      const at = end + sizeOf(length);
+      if (at !== guessed) slab.copyWithin(at, guessed, guessed + length);
       finish(length, begin(0x81, length));
     },
     binary(bytes) {
