@@ -138,7 +138,7 @@ export async function targetsPage(results) {
       `Of the rest ${count(({ status, trusting, atLeast }) => status === "missed" && trusting < atLeast)} are out of reach for _trusting_, too.`,
     ...(commits.size > 1
       ? [
-          "The set was measured in parts, of several commits: [the report](report.html) says which cases are of which.",
+          "The set was measured in parts, of several commits: [results.json](results.json) says for each case which `run` it is of.",
         ]
       : []),
     "",
