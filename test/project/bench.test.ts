@@ -63,6 +63,12 @@ describe("a run covers the targets", () => {
 
 type Run = Parameters<typeof verdictsOf>[0];
 
+/** Cases that are all of one commit, or of several. */
+const ofCommits = (one: Run, ...commits: string[]): Run => ({
+  ...one,
+  cases: one.cases.flatMap((row) => commits.map((commit) => ({ ...row, run: { commit } }))),
+});
+
 /** One case of a run on Node, with these medians. */
 function run(
   workload: string,
@@ -127,7 +133,10 @@ describe("verdicts", () => {
 
   it("the page of targets has the worst case of each, and nothing that was not measured", async () => {
     const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, trusting: 50 });
-    const rows = (await targetsPage(results)).split("\n").filter((line) => line.startsWith("| "));
+    const page = await targetsPage(ofCommits(results, "a"));
+    expect(page).not.toContain("several commits");
+    expect(await targetsPage(ofCommits(results, "a", "b"))).toContain("several commits");
+    const rows = page.split("\n").filter((line) => line.startsWith("| "));
     expect(rows.map((row) => row.replace(/ +/g, " ").replace(/-+/g, "-"))).toEqual([
       "| | target | node 20.20.0 | _trusting_ |",
       "| - | - | - | - |",
