@@ -155,16 +155,8 @@ export class Connection {
    */
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
-    if (this.phase === PHASES.closed || this.level === "destroy") return;
-    if (this.input.ended) throw new UsageError("bad-state", "nothing is received after receiveEnd()");
-    if (bytes.length === 0) return;
-    if (this.phase !== PHASES.open || this.timesInput) this.readClock();
-    if (this.phase.input === "discard") {
-      this.discard(bytes.length);
-      return;
-    }
-    this.input.push(bytes, owned);
-    this.keepalive?.heard(this.now);
+    if (this.reader?.store(bytes) === true) this.heard();
+    else this.push(bytes, owned);
   }
 
   /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */
@@ -202,11 +194,14 @@ export class Connection {
   nextEvent(): ConnectionEvent | undefined {
     const { reader, waiting } = this;
     if (waiting !== undefined) return this.nextOf(waiting);
-    const message = reader?.next();
-    if (message !== undefined) return message;
+    const isStarved = reader?.isStarved === true;
+    if (!isStarved) {
+      const message = reader?.next();
+      if (message !== undefined) return message;
+    }
     this.clockIsOld = true;
     if (this.phase.input === "frames") {
-      const event = this.nextFrameEvent(reader);
+      const event = isStarved ? undefined : this.nextFrameEvent(reader);
       if (event !== undefined) return event;
       if (this.phase === PHASES.open && !this.input.ended && this.keepalive?.dead !== true) return undefined;
     }
@@ -495,6 +490,21 @@ export class Connection {
   }
 
   // Reading
+
+  private push(bytes: Uint8Array, owned: boolean): void {
+    if (this.phase === PHASES.closed || this.level === "destroy") return;
+    if (this.input.ended) throw new UsageError("bad-state", "nothing is received after receiveEnd()");
+    if (bytes.length === 0) return;
+    this.heard();
+    if (this.phase.input === "discard") this.discard(bytes.length);
+    else this.input.push(bytes, owned);
+  }
+
+  /** Bytes arrived. */
+  private heard(): void {
+    if (this.phase !== PHASES.open || this.timesInput) this.readClock();
+    this.keepalive?.heard(this.now);
+  }
 
   private nextOf(waiting: ConnectionEvent[]): ConnectionEvent | undefined {
     const event = waiting.shift();

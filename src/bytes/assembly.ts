@@ -8,11 +8,12 @@ import { bufferOf, knownOf, viewOf } from "./view.js";
 export class BytesAssembly {
   /** How many bytes are gathered. */
   size = 0;
+  /** What was copied last stands here, before `tailEnd`. */
+  tail: Uint8Array = NO_BYTES;
+  tailEnd = 0;
+  private tailStart = 0;
   /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
-  private tail: Uint8Array = NO_BYTES;
-  private tailStart = 0;
-  private tailEnd = 0;
   /** How many bytes were copied, of all that are gathered. */
   private copied = 0;
   private readonly maskInto: MaskInto | undefined;
@@ -34,16 +35,39 @@ export class BytesAssembly {
       this.closeTail();
       this.addPart({ bytes, start, end, key });
     } else {
-      if (count > this.tail.length - this.tailEnd) {
-        this.closeTail();
-        this.tail = roomFor(count, this.copied, total - this.size);
-        this.tailStart = this.tailEnd = 0;
-      }
+      this.makeRoom(count, total);
       this.copy(bytes, start, end, key, this.tail, this.tailEnd);
       this.tailEnd += count;
       this.copied += count;
     }
     this.size += count;
+  }
+
+  /** Adds a copy of `bytes`, which are few, masked with `key` where that is not 0 (`total` as in `append`); returns an OR of them. */
+  appendFew(bytes: Uint8Array, total: number, key: number): number {
+    const count = bytes.length;
+    this.makeRoom(count, total);
+    const { tail } = this;
+    let at = this.tailEnd;
+    let or = 0;
+    for (let i = 0; i < count; i++, at++) {
+      const byte = (bytes[i] as number) ^ (key & 0xff);
+      tail[at] = byte;
+      or |= byte;
+      key = (key >>> 8) | (key << 24);
+    }
+    this.tailEnd = at;
+    this.copied += count;
+    this.size += count;
+    return or;
+  }
+
+  /** Makes room for `count` bytes in `tail`. */
+  private makeRoom(count: number, total: number): void {
+    if (count <= this.tail.length - this.tailEnd) return;
+    this.closeTail();
+    this.tail = roomFor(count, this.copied, total - this.size);
+    this.tailStart = this.tailEnd = 0;
   }
 
   /** Hands over what was gathered, in one piece, and begins anew. */
@@ -57,6 +81,13 @@ export class BytesAssembly {
 
   /** Copies what was gathered into `target`, which has room for it from `at` on, and begins anew; returns the offset after it. */
   takeInto(target: Uint8Array, at: number): number {
+    const end = this.copyInto(target, at);
+    this.clear();
+    return end;
+  }
+
+  /** Copies what was gathered into `target`, which has room for it from `at` on; returns the offset after it. */
+  copyInto(target: Uint8Array, at: number): number {
     if (this.parts !== undefined) {
       for (const { bytes, start, end, key } of this.parts) {
         this.copy(bytes, start, end, key, target, at);
@@ -64,12 +95,15 @@ export class BytesAssembly {
       }
     }
     this.copy(this.tail, this.tailStart, this.tailEnd, 0, target, at);
-    at += this.tailEnd - this.tailStart;
+    return at + this.tailEnd - this.tailStart;
+  }
+
+  /** Begins anew. */
+  clear(): void {
     giveBack(this.tail);
     this.parts = undefined;
     this.tail = NO_BYTES;
     this.size = this.tailStart = this.tailEnd = this.copied = 0;
-    return at;
   }
 
   /** Most messages have one: a list made of it has room for no more. */

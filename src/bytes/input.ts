@@ -54,6 +54,11 @@ export class Input {
     this.tailSize = bytes.length;
   }
 
+  /** Counts bytes that were read past it: nothing may be stored. */
+  skip(count: number): void {
+    this.base += count;
+  }
+
   /** Called with `bytes` read to their end: goes on to the next chunk. False where nothing is stored. */
   advance(): boolean {
     this.base += this.position;

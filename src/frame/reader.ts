@@ -224,6 +224,15 @@ export class FrameReader {
     return count;
   }
 
+  /** Counts bytes that were read past the input, a part of the frame's payload and not its last; returns what they are masked with. */
+  skip(count: number): number {
+    const { frameKey } = this;
+    this.input.skip(count);
+    this.missing -= count;
+    this.frameKey = rotateKey(frameKey, count);
+    return frameKey;
+  }
+
   /** `next` for all that is not so simple. */
   nextOfAnyKind(): boolean {
     if (this.fault !== undefined) return false;

@@ -43,6 +43,38 @@ export class TextAssembly {
     return ~state;
   }
 
+  /** Adds a copy of `bytes`, which are few, masked with `key`; otherwise as `append`. What stands before a wrong byte is lost. */
+  appendFew(bytes: Uint8Array, total: number, key: number): number {
+    const { held } = this;
+    const or = held.appendFew(bytes, total, key);
+    if (or < 0x80 && this.state === 0) return -1;
+    this.isAscii = false;
+    const { tail, tailEnd } = held;
+    const start = tailEnd - bytes.length;
+    this.state = checkUtf8(this.state, tail, start, tailEnd);
+    return this.state < 0 ? ~this.state - start : -1;
+  }
+
+  /**
+   * Hands over the text that ends with `bytes[start, end)`, which may be known to be ASCII. Undefined where it is not UTF-8, or too long to
+   * be decoded where it is gathered: nothing has changed then.
+   */
+  finish(bytes: Uint8Array, start: number, end: number, isAscii: boolean): string | undefined {
+    const { size, held } = this;
+    const length = size + end - start;
+    if (length > gathered.length) return undefined;
+    held.copy(bytes, start, end, 0, gathered, held.copyInto(gathered, 0));
+    const text = decodeAs(this.utf8, gathered, 0, length, this.isAscii && isAscii);
+    if (text !== undefined) this.clear();
+    return text;
+  }
+
+  private clear(): void {
+    this.held.clear();
+    this.state = 0;
+    this.isAscii = true;
+  }
+
   /** Hands over the whole code points so far, decoded. */
   takeText(): string {
     const { size, held } = this;

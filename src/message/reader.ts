@@ -24,6 +24,9 @@ export interface MessageReaderOptions extends FrameReaderOptions {
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
 
+/** Fewer bytes than this are copied one by one. */
+const FEW = 32;
+
 /** Up to this many bytes a message is short: a longer one is better unmasked on the way, which saves a pass. */
 const SHORT = 16384;
 
@@ -86,6 +89,11 @@ export class MessageReader {
     return this.frames.atRest && this.fault === undefined;
   }
 
+  /** Whether it has read all there is, and is inside a message in one frame, so that there is nothing to tell. */
+  get isStarved(): boolean {
+    return this.gathering && this.frames.input.size === 0;
+  }
+
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
   next(): TextEvent | BinaryEvent | undefined {
     if (this.pulling || this.fault !== undefined) return this.nextOfAnyKind();
@@ -126,6 +134,30 @@ export class MessageReader {
     }
     if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
     return undefined;
+  }
+
+  /**
+   * Takes `bytes` that arrived if they are a few, and only a part of a message in one frame: such are copied at once, past the input, as
+   * they show nothing but that a text is not UTF-8. False: they were not taken.
+   */
+  store(bytes: Uint8Array): boolean {
+    const { frames } = this;
+    const { input } = frames;
+    const { length: count } = bytes;
+    if (!this.gathering || count >= FEW || count >= frames.missing || input.size > 0 || input.ended)
+      return false;
+    const key = frames.skip(count);
+    const { length } = frames;
+    if (this.opcode === TEXT) {
+      const wrong = (this.text as TextAssembly).appendFew(bytes, length, key);
+      if (wrong >= 0) {
+        this.gathering = false;
+        this.fail("invalid-utf8", frames.input.offset - count + wrong); // RFC 6455 8.1
+      }
+    } else {
+      (this.bytes as BytesAssembly).appendFew(bytes, length, staysMasked(length) ? 0 : key);
+    }
+    return true;
   }
 
   /** Goes on with a message in one frame that comes in many chunks, where the whole chunk is a part of it. False: bytes are needed. */
@@ -273,6 +305,13 @@ export class MessageReader {
     isAscii: boolean,
   ): TextEvent | undefined {
     const assembly = (this.text ??= new TextAssembly(this.utf8));
+    if (final && this.decodes) {
+      const text = assembly.finish(bytes, start, end, isAscii);
+      if (text !== undefined) {
+        this.gathering = false;
+        return new TextEvent(text, undefined);
+      }
+    }
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start), isAscii);
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {

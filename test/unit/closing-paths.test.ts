@@ -4,7 +4,7 @@ import { RULES } from "../../src/index.js";
 import { phaseAfter, PHASES } from "../../src/closing.js";
 import { fromPeer, ManualClock, opened, ROLES, takeFrames } from "../support/opened.js";
 import type { FrameSpec, Summary, WireFrame } from "../support/wire.js";
-import { bytes, closePayload, concat, pull, summarize, toHex } from "../support/wire.js";
+import { bytes, closePayload, concat, feedings, pull, queued, summarize, toHex } from "../support/wire.js";
 
 /** A connection that is driven as an embedder drives it, with all that it told and sent. */
 class Driven {
@@ -616,13 +616,17 @@ describe("closing, besides", () => {
     });
 
     it(`a ${role} tells at which byte the stream ended`, () => {
-      const connection = opened(role);
       const wire = fromPeer(role, { opcode: 1, payload: "abc" });
-      connection.receive(concat([wire, wire.slice(0, 4)]));
-      connection.receiveEnd();
-      expect(summarize(pull(connection)).at(-1)).toMatchObject({
-        cause: { by: "peer", rule: "no-close", offset: wire.length + 4 },
-      });
+      for (const rest of [0, 1, 4, wire.length - 1]) {
+        for (const way of [...feedings, queued]) {
+          const connection = opened(role);
+          way.feed(connection, concat([wire, wire.slice(0, rest)]));
+          connection.receiveEnd();
+          expect(summarize(pull(connection)).at(-1)).toMatchObject({
+            cause: { by: "peer", rule: "no-close", offset: wire.length + rest },
+          });
+        }
+      }
     });
 
     it(`a ${role} told once more that the stream ended does nothing more`, () => {

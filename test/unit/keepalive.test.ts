@@ -106,6 +106,17 @@ for (const role of ROLES) {
       });
     }
 
+    it("any byte is life: each of a message that comes byte by byte", () => {
+      const t = timed(role);
+      for (const byte of fromPeer(role, { opcode: 1, payload: "life" })) {
+        t.pass(PING - 1);
+        t.connection.receive(Uint8Array.of(byte));
+        expect(t.left()).toBe(PING);
+        pull(t.connection);
+      }
+      expect(sent(t.connection)).toEqual([]);
+    });
+
     it("what is sent is no life: the peer has to be heard", () => {
       const t = timed(role);
       t.pass(PING - 1);

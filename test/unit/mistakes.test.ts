@@ -17,7 +17,7 @@ import {
   Settings,
   UsageError,
 } from "../../src/index.js";
-import { opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
+import { fromPeer, opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
 import { snapshot } from "../support/snapshot.js";
 import { INVALID, VALID } from "../../src/conformance/utf8.js";
 import { bytes, fromHex, pull, takeAll } from "../support/wire.js";
@@ -243,12 +243,20 @@ for (const role of ROLES) {
       expectHarmless(connection, "bad-state", () => writer.write("y"));
     });
 
-    it("bytes after receiveEnd()", () => {
-      const connection = opened(role);
-      connection.receiveEnd();
-      expectHarmless(connection, "bad-state", () => connection.receive(bytes(0x81)));
-      expect(pull(connection)).toMatchObject([{ type: "closed" }]);
-    });
+    for (const [where, before] of [
+      ["between two messages", bytes()],
+      ["inside a header", fromPeer(role, { opcode: 1, payload: "life" }).slice(0, 1)],
+      ["inside a payload", fromPeer(role, { opcode: 1, payload: "life" }).slice(0, -3)],
+    ] as const) {
+      it(`bytes after receiveEnd() ${where}`, () => {
+        const connection = opened(role);
+        connection.receive(before);
+        expect(pull(connection)).toEqual([]);
+        connection.receiveEnd();
+        expectHarmless(connection, "bad-state", () => connection.receive(bytes(0x81)));
+        expect(pull(connection)).toMatchObject([{ type: "closed" }]);
+      });
+    }
 
     it("a bad argument throws also where it is too late", () => {
       const connection = opened(role);

@@ -200,6 +200,31 @@ for (const role of ROLES) {
         });
       }
 
+      // Chunks of a frame are copied as they arrive where they are short, held where they lie where they are not.
+      for (const size of [1, 7, 31, 32, 33, 100, 300]) {
+        for (const hex of ["ff", "e282e2", "f09f98f0"]) {
+          it(`8.1: 1007 for ${hex} in chunks of ${size} bytes, looked at after each and not before the last`, () => {
+            const payload = bytes("a€😀é".repeat(60), fromHex(hex));
+            const wire = fromPeer(role, { opcode: 1, payload, claimedLength: 10_000 });
+            const seen = opened(role, mode);
+            const unseen = opened(role, mode);
+            const events: ConnectionEvent[] = [];
+            for (let at = 0; at < wire.length; at += size) {
+              const isLast = at + size >= wire.length;
+              seen.receive(wire.slice(at, at + size));
+              unseen.receive(wire.slice(at, at + size), true);
+              events.push(...pull(seen));
+              if (at < 20) pull(unseen);
+              if (!isLast) expect(seen.state).toBe("open");
+            }
+            unseen.receive(Uint8Array.of(0x80, 0x80, 0x80));
+            checkPieces(events, streaming);
+            expect(summarize(events).at(-1)).toEqual(failure(wire.length - 1));
+            expect(summarize(pull(unseen)).at(-1)).toEqual(failure(wire.length - 1));
+          });
+        }
+      }
+
       // A piece that ends in a cut code point with another one begun behind it, in pieces of every way of decoding.
       for (const size of [10, 1000, 1024, 1030, 5000, 17_000]) {
         for (const [hex, at] of [
