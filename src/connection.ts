@@ -70,7 +70,7 @@ export class Connection {
   private waiting: ConnectionEvent[] | undefined;
   private cause: Cause | undefined;
   private closedTold = false;
-  /** The phase in which output was last taken. */
+  /** The phase in which output was last taken, unless it was open. */
   private takenIn: Phase | undefined;
   private discarded = 0;
 
@@ -192,20 +192,16 @@ export class Connection {
 
   /** The next event; undefined: bytes are needed, or an answer to a request. Whatever the peer sent, it does not throw. */
   nextEvent(): ConnectionEvent | undefined {
-    const { reader, waiting } = this;
-    if (waiting !== undefined) return this.nextOf(waiting);
-    const isStarved = reader?.isStarved === true;
-    if (!isStarved) {
-      const message = reader?.next();
+    const { reader } = this;
+    if (reader !== undefined && this.waiting === undefined) {
+      if (reader.isStarved && this.isUndisturbed) {
+        this.clockIsOld = true;
+        return undefined;
+      }
+      const message = reader.next();
       if (message !== undefined) return message;
     }
-    this.clockIsOld = true;
-    if (this.phase.input === "frames") {
-      const event = isStarved ? undefined : this.nextFrameEvent(reader);
-      if (event !== undefined) return event;
-      if (this.phase === PHASES.open && !this.input.ended && this.keepalive?.dead !== true) return undefined;
-    }
-    return this.settle();
+    return this.nextOtherEvent();
   }
 
   /** The events that are there now. Leaving the loop closes nothing. */
@@ -221,28 +217,18 @@ export class Connection {
    * @throws {UsageError} "bad-argument" for a `max` that is neither a whole number above 0 nor Infinity
    */
   takeOutput(max: number = Infinity): readonly Uint8Array[] | undefined {
-    if (max !== Infinity && !(Number.isInteger(max) && max > 0)) {
-      throw new UsageError("bad-argument", `max must be a number from 1 up to Infinity, not ${String(max)}`);
+    if (max !== Infinity) requireMax(max);
+    const { output } = this;
+    if (
+      this.phase !== PHASES.open ||
+      this.timesOutput ||
+      this.latestPing !== undefined ||
+      output.size > max
+    ) {
+      return this.takeInTime(max);
     }
-    if (this.output.size === 0) {
-      if (this.timerIsOld) this.readClock();
-      return undefined;
-    }
-    if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
-    this.takenIn = this.phase;
-    // Output that moves is life, too: what is waited for comes after it.
-    if (this.phase.state === "closing") this.startTimer();
-    if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
-      this.waitingPongs = this.takenSincePongs = 0;
-      this.answerLatestPing();
-    }
-    const all = this.output.size <= max;
-    // The ping that keepalive waits for is one of them, and all but few connections have none out.
-    if (this.pings !== undefined) {
-      this.keepalive?.taken(this.now, all);
-      if (all) this.pings.taken(this.now);
-    }
-    return this.output.take(max);
+    this.waitingPongs = this.takenSincePongs = 0;
+    return output.take();
   }
 
   /**
@@ -262,15 +248,10 @@ export class Connection {
    * @throws {UsageError} "bad-argument", "bad-text", or "bad-state" before `open` and inside a fragmented message
    */
   sendText(text: string | Uint8Array, options?: SendOptions): boolean {
-    if (typeof text !== "string") requireUtf8(text, this.settings.platform.utf8 ?? portableUtf8);
+    if (typeof text !== "string") return this.sendUtf8(text, options);
     if (!this.maySend()) return false;
-    if (this.coding !== undefined && options?.compress !== false) {
-      this.writeCoded(TEXT, typeof text === "string" ? this.utf8Of(text) : text, this.coding, options);
-    } else if (typeof text === "string") {
-      this.writer.writeText(FIN | TEXT, text);
-    } else {
-      this.writer.writeChecked(FIN | TEXT, text);
-    }
+    if (this.coding === undefined || options?.compress === false) this.writer.writeText(FIN | TEXT, text);
+    else this.writeCoded(TEXT, this.utf8Of(text), this.coding, options);
     return true;
   }
 
@@ -281,13 +262,7 @@ export class Connection {
    */
   sendBinary(bytes: Uint8Array, options?: SendOptions): boolean {
     requireBytes(bytes, "a binary message");
-    if (!this.maySend()) return false;
-    if (this.coding !== undefined && options?.compress !== false) {
-      this.writeCoded(BINARY, bytes, this.coding, options);
-    } else {
-      this.writer.writeChecked(FIN | BINARY, bytes);
-    }
-    return true;
+    return this.maySend() && this.write(BINARY, bytes, options);
   }
 
   /**
@@ -304,7 +279,8 @@ export class Connection {
     const coded = this.coding && message.codedWith(this.coding, this);
     if (coded !== undefined) this.encoder?.forget(); // RFC 7692 7.1.1: the peer's window has something else than ours now
     const { frame, payload } = coded ?? message;
-    if (this.role === "server") this.writer.writeFramed(frame);
+    // A broadcast's cost is the objects of those who get it: a server's need no writer for it.
+    if (this.role === "server") this.output.passOrCopy(frame);
     else this.writer.writeChecked(frame[0] as number, payload);
     return true;
   }
@@ -512,6 +488,29 @@ export class Connection {
     return event;
   }
 
+  /** `takeOutput` where it matters when that is, or what is taken. */
+  private takeInTime(max: number): readonly Uint8Array[] | undefined {
+    if (this.output.size === 0) {
+      if (this.timerIsOld) this.readClock();
+      return undefined;
+    }
+    if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
+    this.takenIn = this.phase;
+    // Output that moves is life, too: what is waited for comes after it.
+    if (this.phase.state === "closing") this.startTimer();
+    if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
+      this.waitingPongs = this.takenSincePongs = 0;
+      this.answerLatestPing();
+    }
+    const all = this.output.size <= max;
+    // The ping that keepalive waits for is one of them, and all but few connections have none out.
+    if (this.pings !== undefined) {
+      this.keepalive?.taken(this.now, all);
+      if (all) this.pings.taken(this.now);
+    }
+    return this.output.take(max);
+  }
+
   /** Goes on where there are no frames to read. */
   private settle(): ConnectionEvent | undefined {
     for (;;) {
@@ -560,8 +559,26 @@ export class Connection {
     return !this.settings.halfClose && Number.isNaN(this.now) && this.output.size === 0;
   }
 
-  /** Goes on where `reader` gave no message, or where there is none. */
-  private nextFrameEvent(reader: MessageReader | undefined): ConnectionEvent | undefined {
+  /** `nextEvent` where no message is whole. */
+  private nextOtherEvent(): ConnectionEvent | undefined {
+    if (this.waiting !== undefined) return this.nextOf(this.waiting);
+    this.clockIsOld = true;
+    if (this.phase.input === "frames") {
+      const event = this.nextFrameEvent();
+      if (event !== undefined) return event;
+      if (this.isUndisturbed) return undefined;
+    }
+    return this.settle();
+  }
+
+  /** Whether it is open, and nothing but frames can end that. */
+  private get isUndisturbed(): boolean {
+    return this.phase === PHASES.open && !this.input.ended && this.keepalive?.dead !== true;
+  }
+
+  /** Goes on where the reader gave no message, or where there is none. */
+  private nextFrameEvent(): ConnectionEvent | undefined {
+    let { reader } = this;
     if (reader === undefined) {
       const { input } = this;
       if (input.position === input.end && !input.advance()) return undefined; // a quiet connection pins no chunk
@@ -683,6 +700,18 @@ export class Connection {
     });
   }
 
+  private write(opcode: number, payload: Uint8Array, options: SendOptions | undefined): true {
+    if (this.coding === undefined || options?.compress === false)
+      this.writer.writeChecked(FIN | opcode, payload);
+    else this.writeCoded(opcode, payload, this.coding, options);
+    return true;
+  }
+
+  private sendUtf8(text: Uint8Array, options?: SendOptions): boolean {
+    requireUtf8(text, this.settings.platform.utf8 ?? portableUtf8);
+    return this.maySend() && this.write(TEXT, text, options);
+  }
+
   private writeCoded(
     opcode: number,
     payload: Uint8Array,
@@ -714,18 +743,25 @@ export class Connection {
 
   /** Whether a whole message may be sent now; false: too late. */
   private maySend(): boolean {
+    const nothingSpecial =
+      this.phase === PHASES.open &&
+      this.messageWriter === undefined &&
+      this.output.size <= this.settings.limits.output;
+    return nothingSpecial ? this.level !== "destroy" : this.maySendThough();
+  }
+
+  private maySendThough(): boolean {
     if (!this.maySendControl()) return false;
     if (this.messageWriter !== undefined) {
       throw new UsageError("bad-state", "a message in fragments is being sent: end() it first");
     }
     this.boundOutput();
-    return this.level !== "destroy";
+    return false;
   }
 
   /** @internal */
   boundOutput(): void {
-    if (this.output.size <= this.settings.limits.output) return;
-    this.giveUp("peer", "output-limit");
+    if (this.output.size > this.settings.limits.output) this.giveUp("peer", "output-limit");
   }
 
   private maySendControl(): boolean {
@@ -738,6 +774,11 @@ export class Connection {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+function requireMax(max: number): void {
+  if (Number.isInteger(max) && max > 0) return;
+  throw new UsageError("bad-argument", `max must be a number from 1 up to Infinity, not ${String(max)}`);
+}
 
 function requireControlPayload(payload: unknown): asserts payload is Uint8Array {
   requireBytes(payload, "a control frame's payload");

@@ -26,12 +26,14 @@ export class UsageError extends Error {
 
 /** Throws unless `value` is a `Uint8Array`; `what` names it in the message. */
 export function requireBytes(value: unknown, what: string): asserts value is Uint8Array {
-  if (!(value instanceof Uint8Array)) {
-    throw new UsageError(
-      "bad-argument",
-      `${what} must be a Uint8Array, not ${describe(value)}: encode strings first`,
-    );
-  }
+  if (!(value instanceof Uint8Array)) throw notBytes(value, what);
+}
+
+function notBytes(value: unknown, what: string): UsageError {
+  return new UsageError(
+    "bad-argument",
+    `${what} must be a Uint8Array, not ${describe(value)}: encode strings first`,
+  );
 }
 
 /** Throws unless `value` is a string; `what` names it in the message. */

@@ -66,7 +66,9 @@ export function createSender({ masked, write, deflate }) {
   const connection = open(masked ? "client" : "server", deflate);
   function flush() {
     if (connection.outputSize === 0) return;
-    for (const bytes of connection.takeOutput()) write(bytes);
+    const chunks = connection.takeOutput();
+    if (chunks.length === 1) write(chunks[0]);
+    else for (const bytes of chunks) write(bytes);
     if (knowsWhatIsWritten) connection.outputWritten();
   }
   return {

@@ -1,5 +1,5 @@
 import { knownOf, longsOf } from "../bytes/view.js";
-import { LITTLE_ENDIAN } from "../frame/masking.js";
+import { LITTLE_ENDIAN, mask, maskInto } from "../frame/masking.js";
 import type { Mask, MaskInto } from "../platform.js";
 import { simdMask, simdMaskInto } from "./simd.js";
 
@@ -14,14 +14,17 @@ const SIMD_FROM = 1024;
 
 export const longMask: Mask = (bytes, start, end, key, isText) => {
   const size = end - start;
-  if (isText === true || size < LONGS_FROM || size >= SIMD_FROM) return simdMask(bytes, start, end, key);
+  if (size < LONGS_FROM) return mask(bytes, start, end, key);
+  if (isText === true || size >= SIMD_FROM) return simdMask(bytes, start, end, key);
   maskLongs(bytes, start, end, key);
   return undefined;
 };
 
 export const longMaskInto: MaskInto = (source, target, offset, key) => {
   const { length } = source;
-  if (length < LONGS_FROM || length >= SIMD_FROM) {
+  if (length < LONGS_FROM) {
+    maskInto(source, target, offset, key);
+  } else if (length >= SIMD_FROM) {
     simdMaskInto(source, target, offset, key);
   } else {
     target.set(source, offset);

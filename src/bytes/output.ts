@@ -40,15 +40,7 @@ export class Output {
   }
 
   private reserveAnew(length: number): number {
-    this.closeRun();
-    if (length > LARGE || this.chunks !== undefined) {
-      // With a second run others write in turns with this one: from now on it has room of its own.
-      const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
-      this.target = takeSpare(length) ?? this.roomOf(length, Math.max(room, OWN_ROOM));
-      this.ownsTarget = true;
-      this.start = this.end = 0;
-      return 0;
-    }
+    if (this.size > 0 || length > LARGE) return this.reserveOwn(length);
     if (slabUsed + length > slab.length) {
       slab = new Uint8Array(SLAB_SIZE);
       slabUsed = 0;
@@ -57,6 +49,16 @@ export class Output {
     this.ownsTarget = false;
     this.start = this.end = slabUsed;
     return slabUsed;
+  }
+
+  /** Room of its own, for what is large, and behind what waits already: with a second run others write in turns with this one. */
+  private reserveOwn(length: number): number {
+    this.closeRun();
+    const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
+    this.target = takeSpare(length) ?? this.roomOf(length, Math.max(room, OWN_ROOM));
+    this.ownsTarget = true;
+    this.start = this.end = 0;
+    return 0;
   }
 
   /** Room for `length` bytes, or for more. Whoever gets a part of it can look at all of it, so what may stay unwritten is cleared. */
@@ -100,8 +102,25 @@ export class Output {
     this.size += bytes.length;
   }
 
+  /** Queues `bytes` themselves where that is cheaper than a copy: they are many, or nothing waits before them. */
+  passOrCopy(bytes: Uint8Array): void {
+    if (bytes.length >= PASS_FROM || this.size === 0) this.pass(bytes);
+    else this.copy(bytes);
+  }
+
   /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
+    if (this.chunks !== undefined || this.ownsTarget || this.size > max) return this.takeMany(max);
+    if (this.size === 0) return undefined;
+    // Mostly it is one run in a slab.
+    const { target, start, end } = this;
+    remember(this, target, start, end);
+    this.target = NO_BYTES;
+    this.start = this.end = this.size = 0;
+    return [runOf(target, start, end)];
+  }
+
+  private takeMany(max: number): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
     const isAll = this.size <= max;
     // Of what was taken before somebody may need something still.
@@ -116,7 +135,7 @@ export class Output {
     takenIsAll = isAll;
     takenIsWritten = false;
     if (isAll && this.chunks === undefined) {
-      const run = runOf(this.target, this.start, this.end);
+      const run = viewOf(this.target, this.start, this.end);
       this.clear();
       return [run];
     }
@@ -182,6 +201,9 @@ export class Output {
 
 const NO_BYTES = new Uint8Array(0);
 
+/** From this many bytes on, what need not be changed is passed through instead of copied. */
+export const PASS_FROM = 1024;
+
 /** The least room that is made for one connection alone, and the most beyond what is asked for: as much as waits already. */
 const OWN_ROOM = 4096;
 const MOST_ROOM = 262_144;
@@ -200,6 +222,16 @@ let takenEnd = 0;
 let takenIsAll = false;
 let takenIsWritten = false;
 
+/** `output` took all it had, which was this run of a slab. */
+function remember(output: Output, target: Uint8Array, start: number, end: number): void {
+  takenBy = output;
+  takenIsOwn = takenIsWritten = false;
+  takenFrom = target;
+  takenStart = start;
+  takenEnd = end;
+  takenIsAll = true;
+}
+
 /** Where in which slab room was given back last. */
 let usedAgain = slab;
 let usedAgainFrom = -1;
@@ -214,7 +246,10 @@ const viewStarts: Int32Array = /* @__PURE__ */ new Int32Array(VIEWS).fill(-1);
 
 function giveBack(from: number): void {
   slabUsed = usedAgainFrom = from;
-  if (usedAgain === slab) return;
+  if (usedAgain !== slab) forgetViews();
+}
+
+function forgetViews(): void {
   usedAgain = slab;
   views.length = 0; // they keep the slab before
   viewStarts.fill(-1);

@@ -52,11 +52,17 @@ const ANY_HIGH_BIT = 0x80808080 | 0;
 /** The portable kernel from one array into another: writes `source`, masked with `key`, into `target` from `offset`. */
 export function maskInto(source: Uint8Array, target: Uint8Array, offset: number, key: number): void {
   const { length } = source;
-  if (length >= SET_FROM) {
+  if (length < SET_FROM) {
+    maskFewInto(source, target, offset, key);
+  } else {
     target.set(source, offset);
     mask(target, offset, offset + length, key);
-    return;
   }
+}
+
+/** The same for a few bytes; with a key of 0 it copies. */
+export function maskFewInto(source: Uint8Array, target: Uint8Array, offset: number, key: number): void {
+  const { length } = source;
   let i = 0;
   for (const whole = length - 3; i < whole; i += 4, offset += 4) {
     target[offset] = (source[i] as number) ^ key;
@@ -76,8 +82,10 @@ export function maskAsciiInto(text: string, target: Uint8Array, offset: number, 
   let or = 0;
   let i = 0;
   for (const whole = length - 3; i < whole; i += 4, offset += 4) {
-    const [a, b] = [text.charCodeAt(i), text.charCodeAt(i + 1)];
-    const [c, d] = [text.charCodeAt(i + 2), text.charCodeAt(i + 3)];
+    const a = text.charCodeAt(i);
+    const b = text.charCodeAt(i + 1);
+    const c = text.charCodeAt(i + 2);
+    const d = text.charCodeAt(i + 3);
     or |= a | b | c | d;
     target[offset] = a ^ key;
     target[offset + 1] = b ^ (key >> 8);

@@ -1,9 +1,9 @@
-import { Output } from "../bytes/output.js";
+import { Output, PASS_FROM } from "../bytes/output.js";
 import { portableUtf8 } from "../bytes/utf8.js";
 import { requireBytes, requireString } from "../errors.js";
 import type { Mask, MaskInto, Utf8 } from "../platform.js";
 import { headerSize, MAX_HEADER_SIZE, writeHeader } from "./header.js";
-import { mask, maskAsciiInto, maskIntoOf } from "./masking.js";
+import { mask, maskAsciiInto, maskFewInto, maskIntoOf } from "./masking.js";
 
 /** Whose frames to write, and where to. */
 export interface FrameWriterOptions {
@@ -19,11 +19,8 @@ export interface FrameWriterOptions {
   readonly output?: Output;
 }
 
-/** From this many bytes on, an unmasked payload is passed through instead of copied. */
-const PASS_FROM = 1024;
-
-/** Below this many bytes a loop is faster than `set`. */
-const SET_FROM = 14;
+/** Below this many bytes a loop is faster than `set`, and than a platform's kernel. */
+const FEW = 20;
 
 /** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
 const GUESS_UP_TO = 2048;
@@ -58,10 +55,11 @@ export class FrameWriter {
 
   /** @internal */
   writeChecked(firstByte: number, payload: Uint8Array): void {
-    if (this.random !== undefined || payload.length < PASS_FROM) {
-      this.writeCopy(firstByte, payload);
-      return;
-    }
+    if (this.random !== undefined || payload.length < PASS_FROM) this.writeCopy(firstByte, payload);
+    else this.passBytes(firstByte, payload);
+  }
+
+  private passBytes(firstByte: number, payload: Uint8Array): void {
     const { output } = this;
     const offset = output.reserve(MAX_HEADER_SIZE);
     output.commit(writeHeader(output.target, offset, firstByte, payload.length, undefined) - offset);
@@ -76,19 +74,24 @@ export class FrameWriter {
     const offset = output.reserve(length + MAX_HEADER_SIZE);
     const { target } = output;
     const start = writeHeader(target, offset, firstByte, length, key);
-    if (key !== undefined) this.applyMaskInto(payload, target, start, key);
-    else if (length >= SET_FROM) target.set(payload, start);
-    else for (let i = 0; i < length; i++) target[start + i] = payload[i] as number;
+    if (length < FEW) maskFewInto(payload, target, start, key ?? 0);
+    else if (key === undefined) target.set(payload, start);
+    else this.applyMaskInto(payload, target, start, key);
     output.commit(start + length - offset);
   }
 
   /** Writes a frame whose payload is `text` in UTF-8, lone surrogates as U+FFFD (RFC 6455 8.1). */
   writeText(firstByte: number, text: string): void {
     requireString(text, "a text");
-    const { output, random, utf8 } = this;
+    const { random } = this;
     const key = random === undefined ? undefined : random() | 0;
+    if (text.length > ASCII_UP_TO || !this.writeAscii(firstByte, text, key))
+      this.encode(firstByte, text, key);
+  }
+
+  private encode(firstByte: number, text: string, key: number | undefined): void {
+    const { output, utf8 } = this;
     const masked = key !== undefined;
-    if (text.length <= ASCII_UP_TO && this.writeAscii(firstByte, text, key)) return;
     // A code unit takes one to three bytes. Most texts are mostly ASCII, so a short one is encoded behind the header it
     // has if it is all ASCII, and moved if its length turns out to need a longer one.
     const counted = text.length <= GUESS_UP_TO ? undefined : utf8.byteLength(text);
@@ -107,7 +110,7 @@ export class FrameWriter {
   private writeAscii(firstByte: number, text: string, key: number | undefined): boolean {
     const { output } = this;
     const { length } = text;
-    if ((text.charCodeAt(0) & 0xff80) !== 0) return false; // the rest is likely to be alike
+    if (length > 0 && (text.charCodeAt(0) & 0xff80) !== 0) return false; // the rest is likely to be alike
     const offset = output.reserve(ASCII_UP_TO + MAX_HEADER_SIZE);
     const start = writeHeader(output.target, offset, firstByte, length, key);
     if (!maskAsciiInto(text, output.target, start, key ?? 0)) return false;
@@ -117,8 +120,7 @@ export class FrameWriter {
 
   /** Writes a frame that was made before. From 1 KiB on, or where it is the first, it is passed through. */
   writeFramed(frame: Uint8Array): void {
-    if (frame.length >= PASS_FROM || this.output.size === 0) this.output.pass(frame);
-    else this.output.copy(frame);
+    this.output.passOrCopy(frame);
   }
 
   /** Hands over the bytes written since, in order; undefined where there are none. */

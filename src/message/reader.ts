@@ -141,11 +141,14 @@ export class MessageReader {
    * they show nothing but that a text is not UTF-8. False: they were not taken.
    */
   store(bytes: Uint8Array): boolean {
+    return this.gathering && this.storePart(bytes);
+  }
+
+  private storePart(bytes: Uint8Array): boolean {
     const { frames } = this;
     const { input } = frames;
     const { length: count } = bytes;
-    if (!this.gathering || count >= FEW || count >= frames.missing || input.size > 0 || input.ended)
-      return false;
+    if (count >= FEW || count >= frames.missing || input.size > 0 || input.ended) return false;
     const key = frames.skip(count);
     const { length } = frames;
     if (this.opcode === TEXT) {
