@@ -110,8 +110,8 @@ export class Output {
 
   /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
-    if (this.chunks !== undefined || this.ownsTarget || this.size > max) return this.takeMany(max);
     if (this.size === 0) return undefined;
+    if (this.chunks !== undefined || this.ownsTarget || this.size > max) return this.takeMany(max);
     // Mostly it is one run in a slab.
     const { target, start, end } = this;
     remember(this, target, start, end);
@@ -120,8 +120,7 @@ export class Output {
     return [runOf(target, start, end)];
   }
 
-  private takeMany(max: number): readonly Uint8Array[] | undefined {
-    if (this.size === 0) return undefined;
+  private takeMany(max: number): readonly Uint8Array[] {
     const isAll = this.size <= max;
     // Of what was taken before somebody may need something still.
     const goesOn = this.isCut && takenBy === this && takenIsWritten;

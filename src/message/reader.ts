@@ -175,7 +175,7 @@ export class MessageReader {
       this.textPiece(bytes, start, end, false, isAscii);
       if (this.fault !== undefined) return false;
     } else {
-      this.bytes?.append(bytes, start, end, length, staysMasked(length) ? 0 : key);
+      (this.bytes as BytesAssembly).append(bytes, start, end, length, staysMasked(length) ? 0 : key);
     }
     return input.advance();
   }

@@ -187,6 +187,29 @@ for (const role of ROLES) {
       expect(told).toEqual(["61 false", "62 false", "63 false", " true"]);
     });
 
+    // A message that comes in chunks is gathered in one of several ways: by their sizes, and by its own.
+    for (const length of [33, 64, 65, 100, 255, 256, 2048, 2049, 16_384, 16_385]) {
+      it(`messages of ${length} bytes in chunks of any size`, () => {
+        const payload = Uint8Array.from({ length }, (_, i) => 0x20 + ((i * 7) % 0x5f));
+        for (const opcode of [1, 2]) {
+          const wire = framesFromPeer(role, [
+            { opcode, payload },
+            { opcode, payload },
+          ]);
+          for (const size of [1, 31, 32, 33, 40, 63, 255, 256, 1460]) {
+            const connection = opened(role);
+            const payloads: string[] = [];
+            for (let at = 0; at < wire.length; at += size) {
+              connection.receive(wire.slice(at, at + size), at % 3 === 0);
+              for (const event of pull(connection))
+                if ("payload" in event) payloads.push(toHex(event.payload));
+            }
+            expect(payloads).toEqual([toHex(payload), toHex(payload)]);
+          }
+        }
+      });
+    }
+
     it("payloads stay as they are for ever, owned or not, whatever comes after", () => {
       for (const owned of [true, false]) {
         const connection = opened(role);
