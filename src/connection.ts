@@ -66,11 +66,13 @@ export class Connection {
   /** Whether the phase began by an old clock: its time begins anew with the next look. */
   private timerIsOld = false;
   private level: "keep" | "end" | "destroy" = "keep";
+  /** Whether all events were taken since the last bytes that went to the reader at once: no more than those go there. */
+  private pulled = false;
   /** Events that did not come out of parsing. */
   private waiting: ConnectionEvent[] | undefined;
   private cause: Cause | undefined;
   private closedTold = false;
-  /** The phase in which output was last taken, unless it was open. */
+  /** The phase in which output was last taken; of an open connection it need not be told. */
   private takenIn: Phase | undefined;
   private discarded = 0;
 
@@ -155,8 +157,12 @@ export class Connection {
    */
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
-    if (this.reader?.store(bytes) === true) this.heard();
-    else this.push(bytes, owned);
+    if (this.pulled && this.reader?.store(bytes) === true) {
+      this.pulled = false;
+      this.heard();
+    } else {
+      this.push(bytes, owned);
+    }
   }
 
   /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */
@@ -195,7 +201,7 @@ export class Connection {
     const { reader } = this;
     if (reader !== undefined && this.waiting === undefined) {
       if (reader.isStarved && this.isUndisturbed) {
-        this.clockIsOld = true;
+        this.pulled = this.clockIsOld = true;
         return undefined;
       }
       const message = reader.next();
@@ -262,7 +268,9 @@ export class Connection {
    */
   sendBinary(bytes: Uint8Array, options?: SendOptions): boolean {
     requireBytes(bytes, "a binary message");
-    return this.maySend() && this.write(BINARY, bytes, options);
+    if (!this.maySend()) return false;
+    this.write(BINARY, bytes, options);
+    return true;
   }
 
   /**
@@ -279,7 +287,7 @@ export class Connection {
     const coded = this.coding && message.codedWith(this.coding, this);
     if (coded !== undefined) this.encoder?.forget(); // RFC 7692 7.1.1: the peer's window has something else than ours now
     const { frame, payload } = coded ?? message;
-    // A broadcast's cost is the objects of those who get it: a server's need no writer for it.
+    // Not by a writer: a broadcast costs what it touches of each peer, and one that is sent nothing else has none.
     if (this.role === "server") this.output.passOrCopy(frame);
     else this.writer.writeChecked(frame[0] as number, payload);
     return true;
@@ -559,10 +567,10 @@ export class Connection {
     return !this.settings.halfClose && Number.isNaN(this.now) && this.output.size === 0;
   }
 
-  /** `nextEvent` where no message is whole. */
+  /** `nextEvent` for all but what the reader tells at once. */
   private nextOtherEvent(): ConnectionEvent | undefined {
     if (this.waiting !== undefined) return this.nextOf(this.waiting);
-    this.clockIsOld = true;
+    this.pulled = this.clockIsOld = true;
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
       if (event !== undefined) return event;
@@ -700,16 +708,17 @@ export class Connection {
     });
   }
 
-  private write(opcode: number, payload: Uint8Array, options: SendOptions | undefined): true {
+  private write(opcode: number, payload: Uint8Array, options: SendOptions | undefined): void {
     if (this.coding === undefined || options?.compress === false)
       this.writer.writeChecked(FIN | opcode, payload);
     else this.writeCoded(opcode, payload, this.coding, options);
-    return true;
   }
 
   private sendUtf8(text: Uint8Array, options?: SendOptions): boolean {
     requireUtf8(text, this.settings.platform.utf8 ?? portableUtf8);
-    return this.maySend() && this.write(TEXT, text, options);
+    if (!this.maySend()) return false;
+    this.write(TEXT, text, options);
+    return true;
   }
 
   private writeCoded(
@@ -747,16 +756,17 @@ export class Connection {
       this.phase === PHASES.open &&
       this.messageWriter === undefined &&
       this.output.size <= this.settings.limits.output;
-    return nothingSpecial ? this.level !== "destroy" : this.maySendThough();
+    return nothingSpecial ? this.level !== "destroy" : this.maySendDespite();
   }
 
-  private maySendThough(): boolean {
+  /** `maySend` where something may stand in the way. */
+  private maySendDespite(): boolean {
     if (!this.maySendControl()) return false;
     if (this.messageWriter !== undefined) {
       throw new UsageError("bad-state", "a message in fragments is being sent: end() it first");
     }
     this.boundOutput();
-    return false;
+    return this.level !== "destroy";
   }
 
   /** @internal */

@@ -8,7 +8,7 @@ import { bufferOf, knownOf, viewOf } from "./view.js";
 export class BytesAssembly {
   /** How many bytes are gathered. */
   size = 0;
-  /** What was copied last stands here, before `tailEnd`. */
+  /** What was copied last stands here, before `tailEnd`: to be looked at only. */
   tail: Uint8Array = NO_BYTES;
   tailEnd = 0;
   private tailStart = 0;
@@ -43,7 +43,7 @@ export class BytesAssembly {
     this.size += count;
   }
 
-  /** Adds a copy of `bytes`, which are few, masked with `key` where that is not 0 (`total` as in `append`); returns an OR of them. */
+  /** Adds a copy of `bytes`, fewer than COPY_BY_HAND, masked with `key` where that is not 0 (`total` as in `append`); returns an OR of them. */
   appendFew(bytes: Uint8Array, total: number, key: number): number {
     const count = bytes.length;
     this.makeRoom(count, total);
@@ -152,7 +152,7 @@ const NO_BYTES = new Uint8Array(0);
 const HOLD_FROM = 256;
 const PINNED = 4;
 /** Below this many bytes a loop is cheaper than `set` with a view. */
-const COPY_BY_HAND = 32;
+export const COPY_BY_HAND = 32;
 
 // Allocating a buffer takes longer than filling one of a few KiB.
 

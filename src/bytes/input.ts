@@ -54,7 +54,7 @@ export class Input {
     this.tailSize = bytes.length;
   }
 
-  /** Counts bytes that were read past it: nothing may be stored. */
+  /** Counts bytes that were read without being stored here first; nothing may be stored. */
   skip(count: number): void {
     this.base += count;
   }

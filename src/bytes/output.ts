@@ -112,7 +112,7 @@ export class Output {
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
     if (this.chunks !== undefined || this.ownsTarget || this.size > max) return this.takeMany(max);
-    // Mostly it is one run in a slab.
+    // Mostly it is one run in a slab, and nothing else is to be cleared.
     const { target, start, end } = this;
     remember(this, target, start, end);
     this.target = NO_BYTES;
@@ -120,6 +120,7 @@ export class Output {
     return [runOf(target, start, end)];
   }
 
+  /** The same for whatever there is, which is not nothing. */
   private takeMany(max: number): readonly Uint8Array[] {
     const isAll = this.size <= max;
     // Of what was taken before somebody may need something still.
@@ -221,7 +222,7 @@ let takenEnd = 0;
 let takenIsAll = false;
 let takenIsWritten = false;
 
-/** `output` took all it had, which was this run of a slab. */
+/** `output` took all it had, which was this run of a slab: what `takeMany` says of such, in short. */
 function remember(output: Output, target: Uint8Array, start: number, end: number): void {
   takenBy = output;
   takenIsOwn = takenIsWritten = false;

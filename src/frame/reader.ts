@@ -208,7 +208,7 @@ export class FrameReader {
   }
 
   /**
-   * Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, which is the input's
+   * @internal Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, which is the input's
    * `bytes[start, end)`, masked with `key`, and returns how many bytes it has. Else it returns 0, and nothing is skipped.
    */
   skipPart(): number {
@@ -224,7 +224,10 @@ export class FrameReader {
     return count;
   }
 
-  /** Counts bytes that were read past the input, a part of the frame's payload and not its last; returns what they are masked with. */
+  /**
+   * @internal Counts bytes that follow all that was read and are a part of the frame's payload, not its last, as read; returns what they
+   * are masked with.
+   */
   skip(count: number): number {
     const { frameKey } = this;
     this.input.skip(count);

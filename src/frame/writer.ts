@@ -20,7 +20,7 @@ export interface FrameWriterOptions {
 }
 
 /** Below this many bytes a loop is faster than `set`, and than a platform's kernel. */
-const FEW = 20;
+const COPY_BY_HAND = 20;
 
 /** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
 const GUESS_UP_TO = 2048;
@@ -74,7 +74,7 @@ export class FrameWriter {
     const offset = output.reserve(length + MAX_HEADER_SIZE);
     const { target } = output;
     const start = writeHeader(target, offset, firstByte, length, key);
-    if (length < FEW) maskFewInto(payload, target, start, key ?? 0);
+    if (length < COPY_BY_HAND) maskFewInto(payload, target, start, key ?? 0);
     else if (key === undefined) target.set(payload, start);
     else this.applyMaskInto(payload, target, start, key);
     output.commit(start + length - offset);

@@ -43,7 +43,7 @@ export class TextAssembly {
     return ~state;
   }
 
-  /** Adds a copy of `bytes`, which are few, masked with `key`; otherwise as `append`. What stands before a wrong byte is lost. */
+  /** Adds a copy of `bytes`, which are few and masked with `key`, as `append` does; but with a wrong byte the text is lost. */
   appendFew(bytes: Uint8Array, total: number, key: number): number {
     const { held } = this;
     const or = held.appendFew(bytes, total, key);
@@ -51,8 +51,9 @@ export class TextAssembly {
     this.isAscii = false;
     const { tail, tailEnd } = held;
     const start = tailEnd - bytes.length;
-    this.state = checkUtf8(this.state, tail, start, tailEnd);
-    return this.state < 0 ? ~this.state - start : -1;
+    const state = checkUtf8(this.state, tail, start, tailEnd);
+    this.state = state < 0 ? CUT : state;
+    return state < 0 ? ~state - start : -1;
   }
 
   /**

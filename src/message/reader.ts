@@ -1,4 +1,4 @@
-import { BytesAssembly, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
+import { BytesAssembly, COPY_BY_HAND, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
 import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
@@ -23,9 +23,6 @@ export interface MessageReaderOptions extends FrameReaderOptions {
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
-
-/** Fewer bytes than this are copied one by one. */
-const FEW = 32;
 
 /** Up to this many bytes a message is short: a longer one is better unmasked on the way, which saves a pass. */
 const SHORT = 16384;
@@ -67,7 +64,7 @@ export class MessageReader {
   private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
-  /** Whether a short message in one frame is being gathered there. */
+  /** Whether a message in one frame is being gathered there, a text or a short binary one, to be told when it is whole. */
   private gathering = false;
 
   constructor(options: MessageReaderOptions) {
@@ -89,7 +86,7 @@ export class MessageReader {
     return this.frames.atRest && this.fault === undefined;
   }
 
-  /** Whether it has read all there is, and is inside a message in one frame, so that there is nothing to tell. */
+  /** Whether it has read all there is, and gathers a message in one frame: there is nothing to tell then. */
   get isStarved(): boolean {
     return this.gathering && this.frames.input.size === 0;
   }
@@ -137,8 +134,8 @@ export class MessageReader {
   }
 
   /**
-   * Takes `bytes` that arrived if they are a few, and only a part of a message in one frame: such are copied at once, past the input, as
-   * they show nothing but that a text is not UTF-8. False: they were not taken.
+   * Takes `bytes` that arrived if they are a few, and only a part of the message in one frame that is being gathered: such are copied
+   * at once, without their way through the input, as they show nothing but that a text is not UTF-8. False: they were not taken.
    */
   store(bytes: Uint8Array): boolean {
     return this.gathering && this.storePart(bytes);
@@ -146,16 +143,16 @@ export class MessageReader {
 
   private storePart(bytes: Uint8Array): boolean {
     const { frames } = this;
-    const { input } = frames;
-    const { length: count } = bytes;
-    if (count >= FEW || count >= frames.missing || input.size > 0 || input.ended) return false;
+    const { input, length } = frames;
+    const count = bytes.length;
+    if (count === 0 || count >= COPY_BY_HAND || count >= frames.missing) return false;
+    if (input.size > 0 || input.ended) return false;
     const key = frames.skip(count);
-    const { length } = frames;
     if (this.opcode === TEXT) {
       const wrong = (this.text as TextAssembly).appendFew(bytes, length, key);
       if (wrong >= 0) {
         this.gathering = false;
-        this.fail("invalid-utf8", frames.input.offset - count + wrong); // RFC 6455 8.1
+        this.fail("invalid-utf8", input.offset - count + wrong); // RFC 6455 8.1
       }
     } else {
       (this.bytes as BytesAssembly).appendFew(bytes, length, staysMasked(length) ? 0 : key);
@@ -308,7 +305,7 @@ export class MessageReader {
     isAscii: boolean,
   ): TextEvent | undefined {
     const assembly = (this.text ??= new TextAssembly(this.utf8));
-    if (final && this.decodes) {
+    if (final && this.decodes && assembly.size > 0) {
       const text = assembly.finish(bytes, start, end, isAscii);
       if (text !== undefined) {
         this.gathering = false;

@@ -117,6 +117,19 @@ for (const role of ROLES) {
       expect(sent(t.connection)).toEqual([]);
     });
 
+    it("no bytes are no life, wherever they come", () => {
+      const wire = fromPeer(role, { opcode: 1, payload: "life" });
+      for (let end = 0; end <= wire.length; end++) {
+        const t = timed(role);
+        t.connection.receive(wire.slice(0, end));
+        pull(t.connection);
+        t.pass(PING - 1);
+        t.connection.receive(bytes());
+        pull(t.connection);
+        expect(t.left()).toBe(1);
+      }
+    });
+
     it("what is sent is no life: the peer has to be heard", () => {
       const t = timed(role);
       t.pass(PING - 1);

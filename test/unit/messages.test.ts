@@ -210,6 +210,23 @@ for (const role of ROLES) {
       });
     }
 
+    it("who stops pulling stops the peer, inside a message and in chunks of a few bytes, too", () => {
+      for (const chunk of [1, 31, 32, 1000]) {
+        const connection = opened(role, { highWaterMark: 5_000 });
+        const wire = fromPeer(role, { opcode: 1, payload: "x", claimedLength: 60_000, lengthForm: 16 });
+        connection.receive(wire);
+        expect(pull(connection)).toEqual([]);
+        let received = 0;
+        for (; connection.wantsInput && received < 50_000; received += chunk) {
+          connection.receive(new Uint8Array(chunk));
+        }
+        expect(received).toBeGreaterThanOrEqual(5_000);
+        expect(received).toBeLessThan(5_000 + 2 * chunk);
+        pull(connection);
+        expect(connection.wantsInput).toBe(true);
+      }
+    });
+
     it("payloads stay as they are for ever, owned or not, whatever comes after", () => {
       for (const owned of [true, false]) {
         const connection = opened(role);
