@@ -66,7 +66,7 @@ export class Connection {
   /** Whether the phase began by an old clock: its time begins anew with the next look. */
   private timerIsOld = false;
   private level: "keep" | "end" | "destroy" = "keep";
-  /** Whether all events were taken since the last bytes that went to the reader at once: no more than those go there. */
+  /** Whether an event was asked for since bytes last went to the reader at once: who stops pulling has the rest stored. */
   private pulled = false;
   /** Events that did not come out of parsing. */
   private waiting: ConnectionEvent[] | undefined;
@@ -151,7 +151,7 @@ export class Connection {
   // In
 
   /**
-   * Takes bytes that arrived. They are parsed by `nextEvent`. `owned`: they are the connection's from now on, to be kept
+   * Takes bytes that arrived. What they tell comes from `nextEvent`. `owned`: they are the connection's from now on, to be kept
    * and rewritten; else they are copied. Too late, they are dropped.
    * @throws {UsageError} "bad-argument", or "bad-state" after `receiveEnd`
    */
@@ -257,7 +257,7 @@ export class Connection {
     if (typeof text !== "string") return this.sendUtf8(text, options);
     if (!this.maySend()) return false;
     if (this.coding === undefined || options?.compress === false) this.writer.writeText(FIN | TEXT, text);
-    else this.writeCoded(TEXT, this.utf8Of(text), this.coding, options);
+    else this.write(TEXT, this.utf8Of(text), options);
     return true;
   }
 
@@ -475,6 +475,7 @@ export class Connection {
 
   // Reading
 
+  /** `receive` by way of the input. */
   private push(bytes: Uint8Array, owned: boolean): void {
     if (this.phase === PHASES.closed || this.level === "destroy") return;
     if (this.input.ended) throw new UsageError("bad-state", "nothing is received after receiveEnd()");
@@ -494,29 +495,6 @@ export class Connection {
     const event = waiting.shift();
     if (waiting.length === 0) this.waiting = undefined; // an idle connection holds no list
     return event;
-  }
-
-  /** `takeOutput` where it matters when that is, or what is taken. */
-  private takeInTime(max: number): readonly Uint8Array[] | undefined {
-    if (this.output.size === 0) {
-      if (this.timerIsOld) this.readClock();
-      return undefined;
-    }
-    if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
-    this.takenIn = this.phase;
-    // Output that moves is life, too: what is waited for comes after it.
-    if (this.phase.state === "closing") this.startTimer();
-    if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
-      this.waitingPongs = this.takenSincePongs = 0;
-      this.answerLatestPing();
-    }
-    const all = this.output.size <= max;
-    // The ping that keepalive waits for is one of them, and all but few connections have none out.
-    if (this.pings !== undefined) {
-      this.keepalive?.taken(this.now, all);
-      if (all) this.pings.taken(this.now);
-    }
-    return this.output.take(max);
   }
 
   /** Goes on where there are no frames to read. */
@@ -692,6 +670,28 @@ export class Connection {
 
   // Sending
 
+  /** `takeOutput` where it matters when that is, or what is taken. */
+  private takeInTime(max: number): readonly Uint8Array[] | undefined {
+    if (this.output.size === 0) {
+      if (this.timerIsOld) this.readClock();
+      return undefined;
+    }
+    if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
+    this.takenIn = this.phase;
+    // Output that moves is life, too: what is waited for comes after it.
+    if (this.phase.state === "closing") this.startTimer();
+    if (this.output.size <= max || (this.takenSincePongs += max) >= MAX_WAITING_PONGS_SIZE) {
+      this.waitingPongs = this.takenSincePongs = 0;
+      this.answerLatestPing();
+    }
+    const all = this.output.size <= max;
+    // The ping that keepalive waits for is one of them, and all but few connections have none out.
+    if (this.pings !== undefined) {
+      this.keepalive?.taken(this.now, all);
+      if (all) this.pings.taken(this.now);
+    }
+    return this.output.take(max);
+  }
   /** @internal Made when there is something to send. */
   get writer(): FrameWriter {
     return (this.lazyWriter ??= this.createWriter());
@@ -708,12 +708,7 @@ export class Connection {
     });
   }
 
-  private write(opcode: number, payload: Uint8Array, options: SendOptions | undefined): void {
-    if (this.coding === undefined || options?.compress === false)
-      this.writer.writeChecked(FIN | opcode, payload);
-    else this.writeCoded(opcode, payload, this.coding, options);
-  }
-
+  /** `sendText` of bytes. */
   private sendUtf8(text: Uint8Array, options?: SendOptions): boolean {
     requireUtf8(text, this.settings.platform.utf8 ?? portableUtf8);
     if (!this.maySend()) return false;
@@ -721,13 +716,10 @@ export class Connection {
     return true;
   }
 
-  private writeCoded(
-    opcode: number,
-    payload: Uint8Array,
-    coding: MessageCoding,
-    options?: SendOptions,
-  ): void {
-    if (options?.compress ?? coding.codes(payload.length)) {
+  /** Writes a message in bytes, coded where that was agreed on and is wanted. */
+  private write(opcode: number, payload: Uint8Array, options: SendOptions | undefined): void {
+    const { coding } = this;
+    if (coding !== undefined && (options?.compress ?? coding.codes(payload.length))) {
       this.writer.writeCopy(FIN | RSV1 | opcode, this.requireEncoder(coding).encode(payload, true)); // RFC 7692 6.1
     } else {
       this.writer.writeChecked(FIN | opcode, payload);
