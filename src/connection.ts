@@ -200,7 +200,7 @@ export class Connection {
   nextEvent(): ConnectionEvent | undefined {
     const { reader } = this;
     if (reader !== undefined && this.waiting === undefined) {
-      if (reader.isStarved && this.isUndisturbed) {
+      if (reader.isStarved() && this.isUndisturbed()) {
         this.pulled = this.clockIsOld = true;
         return undefined;
       }
@@ -227,7 +227,7 @@ export class Connection {
     const { output } = this;
     if (
       this.phase !== PHASES.open ||
-      this.timesOutput ||
+      this.timesOutput() ||
       this.latestPing !== undefined ||
       output.size > max
     ) {
@@ -447,12 +447,12 @@ export class Connection {
   }
 
   /** Whether it matters when bytes come in: reading the clock for each chunk is not free. */
-  private get timesInput(): boolean {
-    return this.keepalive !== undefined || this.timesOutput;
+  private timesInput(): boolean {
+    return this.keepalive !== undefined || this.timesOutput();
   }
 
   /** Whether it matters when output is taken: that of a ping is. */
-  private get timesOutput(): boolean {
+  private timesOutput(): boolean {
     return this.pings !== undefined || this.timerIsOld;
   }
 
@@ -487,7 +487,7 @@ export class Connection {
 
   /** Bytes arrived. */
   private heard(): void {
-    if (this.phase !== PHASES.open || this.timesInput) this.readClock();
+    if (this.phase !== PHASES.open || this.timesInput()) this.readClock();
     this.keepalive?.heard(this.now);
   }
 
@@ -552,13 +552,13 @@ export class Connection {
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
       if (event !== undefined) return event;
-      if (this.isUndisturbed) return undefined;
+      if (this.isUndisturbed()) return undefined;
     }
     return this.settle();
   }
 
   /** Whether it is open, and nothing but frames can end that. */
-  private get isUndisturbed(): boolean {
+  private isUndisturbed(): boolean {
     return this.phase === PHASES.open && !this.input.ended && this.keepalive?.dead !== true;
   }
 
@@ -676,7 +676,7 @@ export class Connection {
       if (this.timerIsOld) this.readClock();
       return undefined;
     }
-    if (this.phase !== PHASES.open || this.timesOutput) this.readClock();
+    if (this.phase !== PHASES.open || this.timesOutput()) this.readClock();
     this.takenIn = this.phase;
     // Output that moves is life, too: what is waited for comes after it.
     if (this.phase.state === "closing") this.startTimer();

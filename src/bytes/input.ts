@@ -19,6 +19,11 @@ export class Input {
     return this.end - this.position + this.queued;
   }
 
+  /** Whether nothing is stored. */
+  isEmpty(): boolean {
+    return this.position === this.end && this.queued === 0;
+  }
+
   /** How many bytes were read: the place in the stream of the next one. */
   get offset(): number {
     return this.base + this.position;

@@ -72,8 +72,8 @@ export class FrameReader {
   private readonly maskBit: number;
   /** The size of a header that holds its length in seven bits. */
   private readonly shortHeaderSize: number;
-  /** The largest of such lengths that the limits allow. */
-  private readonly maxShortLength: number;
+  /** The longest message, of the lengths that two bytes hold, which the limits allow. */
+  private readonly maxWholeLength: number;
   private readonly maxFrameSize: number;
   private readonly maxMessageSize: number;
   /** Coded, a message may be longer than it is: DEFLATE has stored blocks, and empty ones. */
@@ -102,7 +102,7 @@ export class FrameReader {
     this.shortHeaderSize = options.masked ? 6 : 2;
     this.maxFrameSize = options.maxFrameSize ?? Infinity;
     this.maxMessageSize = options.maxMessageSize ?? Infinity;
-    this.maxShortLength = Math.floor(Math.min(125, this.maxFrameSize, this.maxMessageSize));
+    this.maxWholeLength = Math.floor(Math.min(65535, this.maxFrameSize, this.maxMessageSize));
     this.maxCodedSize = Math.ceil(this.maxMessageSize * (1 + 1 / 64)) + 1024;
     this.applyMask = options.mask ?? mask;
     this.leavesMasked = options.leavesMasked ?? false;
@@ -168,18 +168,24 @@ export class FrameReader {
   }
 
   /**
-   * @internal Reads on where what comes is a message in one short frame that lies in the chunk, as most do: the fields tell of it, but for
-   * `key` (see `takeKey`), it is masked still, and it returns its opcode. Else it returns NONE and has done nothing.
+   * @internal Reads on where what comes is a message in one frame of less than 64 KiB that lies in the chunk, as most do: the fields tell
+   * of it, but for `key` (see `takeKey`), it is masked still, and it returns its opcode. Else it returns NONE and has done nothing.
    */
   nextWhole(): typeof TEXT | typeof BINARY | typeof NONE {
     const { input, shortHeaderSize } = this;
     const { bytes, position, end } = input;
     if (end - position < shortHeaderSize || this.missing !== 0 || this.headerSize !== 0) return NONE;
     const firstByte = bytes[position] as number;
-    const length = (bytes[position + 1] as number) ^ this.maskBit; // over 125 with the wrong mask bit, too
-    const start = position + shortHeaderSize;
+    let length = (bytes[position + 1] as number) ^ this.maskBit; // over 127 with the wrong mask bit
+    let start = position + shortHeaderSize;
+    if (length > 125) {
+      if (length !== 126 || end - start < 2) return NONE;
+      length = ((bytes[position + 2] as number) << 8) | (bytes[position + 3] as number);
+      if (length < 126) return NONE; // RFC 6455 5.2
+      start += 2;
+    }
     if (
-      length > this.maxShortLength ||
+      length > this.maxWholeLength ||
       length > end - start ||
       FIRST_BYTES[this.table | firstByte] !== WHOLE_MESSAGE
     ) {

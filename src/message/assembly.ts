@@ -63,7 +63,8 @@ export class TextAssembly {
   finish(bytes: Uint8Array, start: number, end: number, isAscii: boolean): string | undefined {
     const { size, held } = this;
     const length = size + end - start;
-    if (length > gathered.length) return undefined;
+    const gathered = roomFor(length);
+    if (gathered === undefined) return undefined;
     held.copy(bytes, start, end, 0, gathered, held.copyInto(gathered, 0));
     const text = decodeAs(this.utf8, gathered, 0, length, this.isAscii && isAscii);
     if (text !== undefined) this.clear();
@@ -79,7 +80,8 @@ export class TextAssembly {
   /** Hands over the whole code points so far, decoded. */
   takeText(): string {
     const { size, held } = this;
-    if (size > gathered.length) {
+    const gathered = roomFor(size);
+    if (gathered === undefined) {
       const bytes = this.takeBytes();
       return decodeValid(this.utf8, bytes, bytes.length, this.isAscii);
     }
@@ -121,5 +123,14 @@ function decodeValid(utf8: Utf8, bytes: Uint8Array, size: number, isAscii: boole
 
 /** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */
 const CUT = -1;
-/** Where a text is gathered that is to be decoded at once. */
-const gathered = /* @__PURE__ */ new Uint8Array(65536);
+
+/** Where a text is gathered that is to be decoded at once. It is kept, and so not larger than LARGEST: memory costs more than to fill it. */
+let gathered: Uint8Array = /* @__PURE__ */ new Uint8Array(65536);
+const LARGEST = 1_048_576;
+
+/** Room to gather a text of `length` bytes in; undefined where that is too long to be decoded at once. */
+function roomFor(length: number): Uint8Array | undefined {
+  if (length > LARGEST) return undefined;
+  if (length > gathered.length) gathered = new Uint8Array(2 ** (32 - Math.clz32(length - 1)));
+  return gathered;
+}

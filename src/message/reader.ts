@@ -87,8 +87,8 @@ export class MessageReader {
   }
 
   /** Whether it has read all there is, and gathers a message in one frame: there is nothing to tell then. */
-  get isStarved(): boolean {
-    return this.gathering && this.frames.input.size === 0;
+  isStarved(): boolean {
+    return this.gathering && this.frames.input.isEmpty();
   }
 
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
@@ -146,7 +146,7 @@ export class MessageReader {
     const { input, length } = frames;
     const count = bytes.length;
     if (count === 0 || count >= COPY_BY_HAND || count >= frames.missing) return false;
-    if (input.size > 0 || input.ended) return false;
+    if (!input.isEmpty() || input.ended) return false;
     const key = frames.skip(count);
     if (this.opcode === TEXT) {
       const wrong = (this.text as TextAssembly).appendFew(bytes, length, key);

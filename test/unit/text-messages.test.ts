@@ -200,6 +200,36 @@ for (const role of ROLES) {
         });
       }
 
+      // What was gathered is decoded in room that is kept and grows, or, where that would be too much, in room of its own.
+      for (const length of [65_535, 65_537, 1_048_576, 1_048_577]) {
+        it(`texts of ${length} bytes in chunks of 64 KiB, the last of them wrong in its last byte`, () => {
+          const texts = ["é", "€😀"].map((unit) => {
+            const size = bytes(unit).length;
+            return unit.repeat(Math.floor(length / size)) + "z".repeat(length % size);
+          });
+          const right = texts.map((text) => bytes(text));
+          const wrong = right.map((payload) => payload.slice()).slice(1);
+          wrong[0]?.fill(0xff, -1);
+          const wire = framesFromPeer(
+            role,
+            [...right, ...wrong].map((payload) => ({ opcode: 1, payload })),
+          );
+          const connection = opened(role, mode);
+          const events: ConnectionEvent[] = [];
+          for (let at = 0; at < wire.length; at += 65_536) {
+            connection.receive(wire.slice(at, at + 65_536), true);
+            events.push(...pull(connection));
+          }
+          checkPieces(events, streaming);
+          const finals = events.filter((event) => event.type === "text" && event.final);
+          expect(finals).toHaveLength(2);
+          const told = events.map((event) => (event.type === "text" ? event.text : "")).join("");
+          expect(told.startsWith(texts.join(""))).toBe(true);
+          expect(told.length > texts.join("").length).toBe(streaming);
+          expect(summarize(events).at(-1)).toEqual(failure(wire.length - 1));
+        });
+      }
+
       // Chunks of a frame are copied as they arrive where they are short, held where they lie where they are not.
       for (const size of [1, 7, 31, 32, 33, 100, 300]) {
         for (const hex of ["ff", "e282e2", "f09f98f0"]) {
