@@ -256,8 +256,8 @@ export class Connection {
   sendText(text: string | Uint8Array, options?: SendOptions): boolean {
     if (typeof text !== "string") return this.sendUtf8(text, options);
     if (!this.maySend()) return false;
-    if (this.coding === undefined || options?.compress === false) this.writer.writeText(FIN | TEXT, text);
-    else this.write(TEXT, this.utf8Of(text), options);
+    if (this.coding === undefined) this.writer.writeString(FIN | TEXT, text);
+    else this.writeTextCoded(text, this.coding, options);
     return true;
   }
 
@@ -716,10 +716,27 @@ export class Connection {
     return true;
   }
 
+  /** Writes a text where coding was agreed on. */
+  private writeTextCoded(text: string, coding: MessageCoding, options: SendOptions | undefined): void {
+    if (options?.compress === false) this.writer.writeString(FIN | TEXT, text);
+    else this.writeCoded(TEXT, this.utf8Of(text), coding, options);
+  }
+
   /** Writes a message in bytes, coded where that was agreed on and is wanted. */
   private write(opcode: number, payload: Uint8Array, options: SendOptions | undefined): void {
     const { coding } = this;
-    if (coding !== undefined && (options?.compress ?? coding.codes(payload.length))) {
+    if (coding === undefined) this.writer.writeChecked(FIN | opcode, payload);
+    else this.writeCoded(opcode, payload, coding, options);
+  }
+
+  /** The same where it was. */
+  private writeCoded(
+    opcode: number,
+    payload: Uint8Array,
+    coding: MessageCoding,
+    options: SendOptions | undefined,
+  ): void {
+    if (options?.compress ?? coding.codes(payload.length)) {
       this.writer.writeCopy(FIN | RSV1 | opcode, this.requireEncoder(coding).encode(payload, true)); // RFC 7692 6.1
     } else {
       this.writer.writeChecked(FIN | opcode, payload);

@@ -67,8 +67,7 @@ export function createSender({ masked, write, deflate }) {
   function flush() {
     if (connection.outputSize === 0) return;
     const chunks = connection.takeOutput();
-    if (chunks.length === 1) write(chunks[0]);
-    else for (const bytes of chunks) write(bytes);
+    for (let i = 0; i < chunks.length; i++) write(chunks[i]);
     if (knowsWhatIsWritten) connection.outputWritten();
   }
   return {

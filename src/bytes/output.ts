@@ -258,10 +258,15 @@ function forgetViews(): void {
 /** A view of `target[start, end)`: the one that was there before, where its room was given back. */
 function runOf(target: Uint8Array, start: number, end: number): Uint8Array {
   const length = end - start;
-  if (target !== usedAgain || length >= VIEWS) return viewOf(target, start, end);
-  if (viewStarts[length] === start) return views[length] as Uint8Array;
+  return target === usedAgain && viewStarts[length] === start
+    ? (views[length] as Uint8Array)
+    : viewAnew(target, start, end);
+}
+
+function viewAnew(target: Uint8Array, start: number, end: number): Uint8Array {
+  const length = end - start;
   const view = viewOf(target, start, end);
-  if (start === usedAgainFrom) {
+  if (target === usedAgain && start === usedAgainFrom && length < VIEWS) {
     viewStarts[length] = start;
     views[length] = view;
   }

@@ -19,8 +19,10 @@ export interface FrameWriterOptions {
   readonly output?: Output;
 }
 
-/** Below this many bytes a loop is faster than `set`, and than a platform's kernel. */
-const COPY_BY_HAND = 20;
+/** Below this many bytes a loop is faster than `set`. */
+const COPY_BY_HAND = 12;
+/** Below this many bytes a loop that masks, too, is faster than `set` or a platform's kernel. */
+const MASK_BY_HAND = 20;
 
 /** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
 const GUESS_UP_TO = 2048;
@@ -55,8 +57,38 @@ export class FrameWriter {
 
   /** @internal */
   writeChecked(firstByte: number, payload: Uint8Array): void {
-    if (this.random !== undefined || payload.length < PASS_FROM) this.writeCopy(firstByte, payload);
+    if (this.random !== undefined) this.writeMasked(firstByte, payload, this.random);
+    else if (payload.length < PASS_FROM) this.writeUnmasked(firstByte, payload);
     else this.passBytes(firstByte, payload);
+  }
+
+  /** Writes a frame with a copy of `payload`, which may change from then on. */
+  writeCopy(firstByte: number, payload: Uint8Array): void {
+    if (this.random !== undefined) this.writeMasked(firstByte, payload, this.random);
+    else this.writeUnmasked(firstByte, payload);
+  }
+
+  private writeMasked(firstByte: number, payload: Uint8Array, random: () => number): void {
+    const { output } = this;
+    const { length } = payload;
+    const key = random() | 0; // first: should it throw, no room is left half written
+    const offset = output.reserve(length + MAX_HEADER_SIZE);
+    const { target } = output;
+    const start = writeHeader(target, offset, firstByte, length, key);
+    if (length < MASK_BY_HAND) maskFewInto(payload, target, start, key);
+    else this.applyMaskInto(payload, target, start, key);
+    output.commit(start + length - offset);
+  }
+
+  private writeUnmasked(firstByte: number, payload: Uint8Array): void {
+    const { output } = this;
+    const { length } = payload;
+    const offset = output.reserve(length + MAX_HEADER_SIZE);
+    const { target } = output;
+    const start = writeHeader(target, offset, firstByte, length, undefined);
+    if (length < COPY_BY_HAND) maskFewInto(payload, target, start, 0);
+    else target.set(payload, start);
+    output.commit(start + length - offset);
   }
 
   private passBytes(firstByte: number, payload: Uint8Array): void {
@@ -66,23 +98,14 @@ export class FrameWriter {
     output.pass(payload);
   }
 
-  /** Writes a frame with a copy of `payload`, which may change from then on. */
-  writeCopy(firstByte: number, payload: Uint8Array): void {
-    const { output, random } = this;
-    const { length } = payload;
-    const key = random === undefined ? undefined : random() | 0; // first: should it throw, no room is left half written
-    const offset = output.reserve(length + MAX_HEADER_SIZE);
-    const { target } = output;
-    const start = writeHeader(target, offset, firstByte, length, key);
-    if (length < COPY_BY_HAND) maskFewInto(payload, target, start, key ?? 0);
-    else if (key === undefined) target.set(payload, start);
-    else this.applyMaskInto(payload, target, start, key);
-    output.commit(start + length - offset);
-  }
-
   /** Writes a frame whose payload is `text` in UTF-8, lone surrogates as U+FFFD (RFC 6455 8.1). */
   writeText(firstByte: number, text: string): void {
     requireString(text, "a text");
+    this.writeString(firstByte, text);
+  }
+
+  /** @internal */
+  writeString(firstByte: number, text: string): void {
     const { random } = this;
     const key = random === undefined ? undefined : random() | 0;
     if (text.length > ASCII_UP_TO || !this.writeAscii(firstByte, text, key))
