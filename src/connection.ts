@@ -66,8 +66,8 @@ export class Connection {
   /** Whether the phase began by an old clock: its time begins anew with the next look. */
   private timerIsOld = false;
   private level: "keep" | "end" | "destroy" = "keep";
-  /** Whether an event was asked for since bytes last went to the reader at once: who stops pulling has the rest stored. */
-  private pulled = false;
+  /** Whether bytes may go to the reader at once: it has looked for more since they last did. Who stops pulling has the rest stored. */
+  private mayStore = false;
   /** Events that did not come out of parsing. */
   private waiting: ConnectionEvent[] | undefined;
   private cause: Cause | undefined;
@@ -157,8 +157,8 @@ export class Connection {
    */
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
-    if (this.pulled && this.reader?.store(bytes) === true) {
-      this.pulled = false;
+    if (this.mayStore && this.reader?.store(bytes) === true) {
+      this.mayStore = false;
       this.heard();
     } else {
       this.push(bytes, owned);
@@ -201,7 +201,7 @@ export class Connection {
     const { reader } = this;
     if (reader !== undefined && this.waiting === undefined) {
       if (reader.isStarved() && this.isUndisturbed()) {
-        this.pulled = this.clockIsOld = true;
+        this.mayStore = this.clockIsOld = true;
         return undefined;
       }
       const message = reader.next();
@@ -548,7 +548,7 @@ export class Connection {
   /** `nextEvent` for all but what the reader tells at once. */
   private nextOtherEvent(): ConnectionEvent | undefined {
     if (this.waiting !== undefined) return this.nextOf(this.waiting);
-    this.pulled = this.clockIsOld = true;
+    this.mayStore = this.clockIsOld = true;
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
       if (event !== undefined) return event;
@@ -692,6 +692,7 @@ export class Connection {
     }
     return this.output.take(max);
   }
+
   /** @internal Made when there is something to send. */
   get writer(): FrameWriter {
     return (this.lazyWriter ??= this.createWriter());
@@ -716,7 +717,7 @@ export class Connection {
     return true;
   }
 
-  /** Writes a text where coding was agreed on. */
+  /** `sendText` where coding was agreed on. */
   private writeTextCoded(text: string, coding: MessageCoding, options: SendOptions | undefined): void {
     if (options?.compress === false) this.writer.writeString(FIN | TEXT, text);
     else this.writeCoded(TEXT, this.utf8Of(text), coding, options);
@@ -729,7 +730,7 @@ export class Connection {
     else this.writeCoded(opcode, payload, coding, options);
   }
 
-  /** The same where it was. */
+  /** `write` where coding was agreed on. */
   private writeCoded(
     opcode: number,
     payload: Uint8Array,
@@ -737,7 +738,14 @@ export class Connection {
     options: SendOptions | undefined,
   ): void {
     if (options?.compress ?? coding.codes(payload.length)) {
-      this.writer.writeCopy(FIN | RSV1 | opcode, this.requireEncoder(coding).encode(payload, true)); // RFC 7692 6.1
+      const encoder = this.requireEncoder(coding);
+      const coded = encoder.encode(payload, true);
+      try {
+        this.writer.writeCopy(FIN | RSV1 | opcode, coded); // RFC 7692 6.1
+      } catch (error) {
+        encoder.forget(); // the platform's `random` threw: the peer never gets what is in the window now
+        throw error;
+      }
     } else {
       this.writer.writeChecked(FIN | opcode, payload);
     }
@@ -774,8 +782,8 @@ export class Connection {
     if (this.messageWriter !== undefined) {
       throw new UsageError("bad-state", "a message in fragments is being sent: end() it first");
     }
-    this.boundOutput();
-    return this.level !== "destroy";
+    this.giveUp("peer", "output-limit"); // nothing else is left
+    return false;
   }
 
   /** @internal */

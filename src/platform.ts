@@ -25,7 +25,10 @@ export interface Platform {
   readonly allocate?: Allocate;
 }
 
-/** UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/**
+ * UTF-8 coding (RFC 3629), strict: no overlong forms, no surrogates, nothing above U+10FFFF. What is handed in is for the call only: the
+ * arrays are overwritten afterwards, and connections share them, so that none may be called in it.
+ */
 export interface Utf8 {
   /** Decodes `bytes[start, end)`; undefined when they are not UTF-8. U+FEFF is kept. */
   decode(bytes: Uint8Array, start: number, end: number): string | undefined;

@@ -43,7 +43,7 @@ export class BytesAssembly {
     this.size += count;
   }
 
-  /** Adds a copy of `bytes`, fewer than COPY_BY_HAND, masked with `key` where that is not 0 (`total` as in `append`); returns an OR of them. */
+  /** Adds a copy of `bytes`, fewer than FEW, masked with `key` where that is not 0 (`total` as in `append`); returns an OR of them. */
   appendFew(bytes: Uint8Array, total: number, key: number): number {
     const count = bytes.length;
     this.makeRoom(count, total);
@@ -126,7 +126,7 @@ export class BytesAssembly {
       target.fill(0, at, at + end - start); // somebody transferred its buffer, and the bytes with it
       return;
     }
-    if (end - start < COPY_BY_HAND) {
+    if (end - start < FEW) {
       for (; start < end; start++, at++) {
         target[at] = (bytes[start] as number) ^ key;
         key = (key >>> 8) | (key << 24);
@@ -151,8 +151,8 @@ const NO_BYTES = new Uint8Array(0);
 /** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
 const HOLD_FROM = 256;
 const PINNED = 4;
-/** Below this many bytes a loop is cheaper than `set` with a view. */
-export const COPY_BY_HAND = 32;
+/** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
+export const FEW = 32;
 
 // Allocating a buffer takes longer than filling one of a few KiB.
 

@@ -72,7 +72,7 @@ export class FrameReader {
   private readonly maskBit: number;
   /** The size of a header that holds its length in seven bits. */
   private readonly shortHeaderSize: number;
-  /** The longest message, of the lengths that two bytes hold, which the limits allow. */
+  /** The longest message for `nextWhole`: of a length that two bytes hold, and within the limits. */
   private readonly maxWholeLength: number;
   private readonly maxFrameSize: number;
   private readonly maxMessageSize: number;

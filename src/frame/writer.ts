@@ -19,7 +19,7 @@ export interface FrameWriterOptions {
   readonly output?: Output;
 }
 
-/** Below this many bytes a loop is faster than `set`. */
+/** Below this many bytes a loop is faster than `set`, which needs no view of them. */
 const COPY_BY_HAND = 12;
 /** Below this many bytes a loop that masks, too, is faster than `set` or a platform's kernel. */
 const MASK_BY_HAND = 20;
@@ -67,6 +67,8 @@ export class FrameWriter {
     if (this.random !== undefined) this.writeMasked(firstByte, payload, this.random);
     else this.writeUnmasked(firstByte, payload);
   }
+
+  // Apart, as each is short enough then to be compiled into what calls it.
 
   private writeMasked(firstByte: number, payload: Uint8Array, random: () => number): void {
     const { output } = this;

@@ -62,11 +62,12 @@ export class TextAssembly {
    */
   finish(bytes: Uint8Array, start: number, end: number, isAscii: boolean): string | undefined {
     const { size, held } = this;
+    if (size === 0) return decodeAs(this.utf8, bytes, start, end, isAscii);
     const length = size + end - start;
-    const gathered = roomFor(length);
-    if (gathered === undefined) return undefined;
-    held.copy(bytes, start, end, 0, gathered, held.copyInto(gathered, 0));
-    const text = decodeAs(this.utf8, gathered, 0, length, this.isAscii && isAscii);
+    const room = decodingRoom(length);
+    if (room === undefined) return undefined;
+    held.copy(bytes, start, end, 0, room, held.copyInto(room, 0));
+    const text = decodeAs(this.utf8, room, 0, length, this.isAscii && isAscii);
     if (text !== undefined) this.clear();
     return text;
   }
@@ -80,15 +81,15 @@ export class TextAssembly {
   /** Hands over the whole code points so far, decoded. */
   takeText(): string {
     const { size, held } = this;
-    const gathered = roomFor(size);
-    if (gathered === undefined) {
+    const room = decodingRoom(size);
+    if (room === undefined) {
       const bytes = this.takeBytes();
       return decodeValid(this.utf8, bytes, bytes.length, this.isAscii);
     }
-    held.takeInto(gathered, 0);
-    const seam = this.seam(gathered, size);
-    held.append(gathered, seam, size, Infinity); // a few bytes, which are copied
-    return decodeValid(this.utf8, gathered, seam, this.isAscii);
+    held.takeInto(room, 0);
+    const seam = this.seam(room, size);
+    held.append(room, seam, size, Infinity); // a few bytes, which are copied
+    return decodeValid(this.utf8, room, seam, this.isAscii);
   }
 
   /** Hands over the whole code points so far, in UTF-8. */
@@ -124,13 +125,13 @@ function decodeValid(utf8: Utf8, bytes: Uint8Array, size: number, isAscii: boole
 /** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */
 const CUT = -1;
 
-/** Where a text is gathered that is to be decoded at once. It is kept, and so not larger than LARGEST: memory costs more than to fill it. */
+/** Where texts are gathered to be decoded at once. It is kept, as memory costs more than to fill it, and so it is not larger than LARGEST_ROOM. */
 let gathered: Uint8Array = /* @__PURE__ */ new Uint8Array(65536);
-const LARGEST = 1_048_576;
+const LARGEST_ROOM = 1_048_576;
 
 /** Room to gather a text of `length` bytes in; undefined where that is too long to be decoded at once. */
-function roomFor(length: number): Uint8Array | undefined {
-  if (length > LARGEST) return undefined;
+function decodingRoom(length: number): Uint8Array | undefined {
+  if (length > LARGEST_ROOM) return undefined;
   if (length > gathered.length) gathered = new Uint8Array(2 ** (32 - Math.clz32(length - 1)));
   return gathered;
 }

@@ -1,4 +1,4 @@
-import { BytesAssembly, COPY_BY_HAND, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
+import { BytesAssembly, FEW, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
 import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
@@ -145,13 +145,12 @@ export class MessageReader {
     const { frames } = this;
     const { input, length } = frames;
     const count = bytes.length;
-    if (count === 0 || count >= COPY_BY_HAND || count >= frames.missing) return false;
+    if (count === 0 || count >= FEW || count >= frames.missing) return false;
     if (!input.isEmpty() || input.ended) return false;
     const key = frames.skip(count);
     if (this.opcode === TEXT) {
       const wrong = (this.text as TextAssembly).appendFew(bytes, length, key);
       if (wrong >= 0) {
-        this.gathering = false;
         this.fail("invalid-utf8", input.offset - count + wrong); // RFC 6455 8.1
       }
     } else {
@@ -194,7 +193,7 @@ export class MessageReader {
       return new TextEvent(undefined, viewOf(bytes, start, end));
     }
     this.coded = false; // whatever the last message was
-    return this.textPiece(bytes, start, end, true, false); // which finds the byte at fault
+    return this.checkedPiece(bytes, start, end, true, false); // which finds the byte at fault
   }
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
@@ -296,7 +295,7 @@ export class MessageReader {
     return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target);
   }
 
-  /** A text that is not over, not in one piece, or not UTF-8. */
+  /** A text that is not over, or not in one piece. */
   private textPiece(
     bytes: Uint8Array,
     start: number,
@@ -304,14 +303,25 @@ export class MessageReader {
     final: boolean,
     isAscii: boolean,
   ): TextEvent | undefined {
-    const assembly = (this.text ??= new TextAssembly(this.utf8));
-    if (final && this.decodes && assembly.size > 0) {
-      const text = assembly.finish(bytes, start, end, isAscii);
+    if (final && this.decodes) {
+      const text = (this.text ??= new TextAssembly(this.utf8)).finish(bytes, start, end, isAscii);
       if (text !== undefined) {
         this.gathering = false;
         return new TextEvent(text, undefined);
       }
     }
+    return this.checkedPiece(bytes, start, end, final, isAscii);
+  }
+
+  /** `textPiece` where its bytes are checked before they are decoded, if they are. */
+  private checkedPiece(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    final: boolean,
+    isAscii: boolean,
+  ): TextEvent | undefined {
+    const assembly = (this.text ??= new TextAssembly(this.utf8));
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start), isAscii);
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {
@@ -344,7 +354,7 @@ export class MessageReader {
   }
 
   private fail(rule: RuleName, offset: number | undefined): void {
-    this.atControl = false;
+    this.atControl = this.gathering = false;
     this.fault = rule;
     this.faultOffset = offset;
   }

@@ -105,7 +105,6 @@ export class MessageWriter {
     if (!this.inTime) return;
     const { writer } = owner;
     const firstByte = this.firstByte | (final ? FIN : 0);
-    this.firstByte = CONTINUATION;
     if (encoder !== undefined) {
       writer.writeCopy(
         firstByte,
@@ -116,6 +115,7 @@ export class MessageWriter {
     } else {
       writer.writeBytes(firstByte, part);
     }
+    this.firstByte = CONTINUATION; // not before: the platform's `random` may throw
   }
 }
 

@@ -210,20 +210,71 @@ for (const role of ROLES) {
       });
     }
 
+    it("limits hold for messages that lie in their chunk", () => {
+      for (const limit of [5, 125, 126, 300, 65_535]) {
+        for (const limits of [{ frame: limit }, { message: limit }]) {
+          for (const opcode of [1, 2]) {
+            const connection = opened(role, { limits });
+            const allowed = fromPeer(role, { opcode, payload: new Uint8Array(limit) });
+            const tooLong = fromPeer(role, { opcode, payload: new Uint8Array(limit + 1) });
+            connection.receive(concat([allowed, tooLong]), true);
+            const rule = "frame" in limits ? "frame-limit" : "message-limit";
+            const size = limit < 125 ? 2 : limit < 65_535 ? 4 : 10;
+            const offset = allowed.length + size - 1; // of the length's last byte
+            expect(pull(connection)).toMatchObject([
+              { type: opcode === 1 ? "text" : "binary" },
+              { type: "closing", code: 1009, cause: { rule, offset } },
+            ]);
+          }
+        }
+      }
+    });
+
+    it("a text whose payload comes in a chunk of its own", () => {
+      for (const size of [1, 100, 2000, 70_000]) {
+        for (const end of ["z", "é", "\u{1f600}"]) {
+          const payload = bytes("a".repeat(size), end);
+          const connection = opened(role);
+          const wire = framesFromPeer(role, [
+            { opcode: 1, payload },
+            { opcode: 1, payload: bytes(payload.subarray(1), Uint8Array.of(0x80)) },
+          ]);
+          const second = wire.length / 2;
+          const header = second - payload.length;
+          const cuts = [0, header, second, second + header, wire.length];
+          const events = cuts.slice(1).flatMap((cut, index) => {
+            connection.receive(wire.slice(cuts[index], cut));
+            return pull(connection);
+          });
+          expect(events[0]).toMatchObject({ type: "text", text: "a".repeat(size) + end });
+          expect(events[1]).toMatchObject({
+            type: "closing",
+            code: 1007,
+            cause: { offset: wire.length - 1 },
+          });
+        }
+      }
+    });
+
     it("who stops pulling stops the peer, inside a message and in chunks of a few bytes, too", () => {
-      for (const chunk of [1, 31, 32, 1000]) {
+      for (const [chunk, opcode] of [1, 31, 32, 1000].flatMap((size) => [
+        [size, 1] as const,
+        [size, 2] as const,
+      ])) {
         const connection = opened(role, { highWaterMark: 5_000 });
-        const wire = fromPeer(role, { opcode: 1, payload: "x", claimedLength: 60_000, lengthForm: 16 });
-        connection.receive(wire);
+        const payload = new Uint8Array(1);
+        const key = [1, 2, 3, 4] as const; // what follows is ASCII with it
+        connection.receive(fromPeer(role, { opcode, payload, key, claimedLength: 16_000, lengthForm: 16 }));
         expect(pull(connection)).toEqual([]);
         let received = 0;
-        for (; connection.wantsInput && received < 50_000; received += chunk) {
+        for (; connection.wantsInput && received < 15_000; received += chunk) {
           connection.receive(new Uint8Array(chunk));
         }
         expect(received).toBeGreaterThanOrEqual(5_000);
         expect(received).toBeLessThan(5_000 + 2 * chunk);
         pull(connection);
         expect(connection.wantsInput).toBe(true);
+        expect(connection.state).toBe("open");
       }
     });
 
