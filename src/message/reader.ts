@@ -193,7 +193,7 @@ export class MessageReader {
       return new TextEvent(undefined, viewOf(bytes, start, end));
     }
     this.coded = false; // whatever the last message was
-    return this.checkedPiece(bytes, start, end, true, false); // which finds the byte at fault
+    return this.textPiece(bytes, start, end, true, false); // which finds the byte at fault
   }
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
@@ -295,7 +295,7 @@ export class MessageReader {
     return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target);
   }
 
-  /** A text that is not over, or not in one piece. */
+  /** A text that is not over, not in one piece, or not UTF-8. */
   private textPiece(
     bytes: Uint8Array,
     start: number,
@@ -303,25 +303,14 @@ export class MessageReader {
     final: boolean,
     isAscii: boolean,
   ): TextEvent | undefined {
+    const assembly = (this.text ??= new TextAssembly(this.utf8));
     if (final && this.decodes) {
-      const text = (this.text ??= new TextAssembly(this.utf8)).finish(bytes, start, end, isAscii);
+      const text = assembly.finish(bytes, start, end, isAscii);
       if (text !== undefined) {
         this.gathering = false;
         return new TextEvent(text, undefined);
       }
     }
-    return this.checkedPiece(bytes, start, end, final, isAscii);
-  }
-
-  /** `textPiece` where its bytes are checked before they are decoded, if they are. */
-  private checkedPiece(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    final: boolean,
-    isAscii: boolean,
-  ): TextEvent | undefined {
-    const assembly = (this.text ??= new TextAssembly(this.utf8));
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start), isAscii);
     if (wrong < 0 && final && !assembly.whole) wrong = end;
     if (wrong >= 0) {
