@@ -47,14 +47,21 @@ export function createReceiver({ masked, deliver, touched, text, send, deflate }
   return {
     receive(chunk) {
       connection.receive(chunk, true); // as the adapter does it: chunks are the connection's
-      for (let event = connection.nextEvent(); event !== undefined; event = connection.nextEvent()) {
-        if (event.type === "binary") deliver(touched ? event.payload : event);
-        else if (event.type === "text") deliver(text ? event.text : event);
-        else if (event.type === "closed" || event.type === "closing") throw new Error(event.cause.rule);
+      for (;;) {
+        const event = connection.nextEvent();
+        if (event === undefined) break;
+        const { type } = event;
+        if (type === "binary") deliver(touched ? event.payload : event);
+        else if (type === "text") deliver(text ? event.text : event);
+        else requireOpen(event);
       }
       if (connection.outputSize > 0) for (const bytes of connection.takeOutput()) send(bytes);
     },
   };
+}
+
+function requireOpen({ type, cause }) {
+  if (type === "closed" || type === "closing") throw new Error(cause.rule);
 }
 
 /** As the adapters do it: much output leaves before the turn is over. */

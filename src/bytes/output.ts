@@ -1,5 +1,5 @@
 import type { Allocate } from "../platform.js";
-import { viewOf } from "./view.js";
+import { dataOf, viewOf } from "./view.js";
 
 /**
  * What is to be sent and has not been taken yet. Small pieces stand side by side in slabs that all connections share,
@@ -11,8 +11,8 @@ export class Output {
   size = 0;
   /** Where to write after `reserve`. */
   target: Uint8Array = NO_BYTES;
-  /** Whether `target` is of this output alone, and no slab. */
-  private ownsTarget = false;
+  /** Of a `target` that is this output's alone, and no slab: what `data` gives. */
+  private ownData: DataView | undefined;
   /** The run being written is `target[start, end)`; the chunks before it are closed. */
   private start = 0;
   private end = 0;
@@ -35,7 +35,7 @@ export class Output {
    */
   reserve(length: number): number {
     const { end, target } = this;
-    const goesOn = this.ownsTarget || (target === slab && end === slabUsed);
+    const goesOn = this.ownData !== undefined || (target === slab && end === slabUsed);
     return goesOn && end + length <= target.length ? end : this.reserveAnew(length);
   }
 
@@ -43,10 +43,11 @@ export class Output {
     if (this.size > 0 || length > LARGE) return this.reserveOwn(length);
     if (slabUsed + length > slab.length) {
       slab = new Uint8Array(SLAB_SIZE);
+      slabData = dataOf(slab);
       slabUsed = 0;
     }
     this.target = slab;
-    this.ownsTarget = false;
+    this.ownData = undefined;
     this.start = this.end = slabUsed;
     return slabUsed;
   }
@@ -56,7 +57,7 @@ export class Output {
     this.closeRun();
     const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
     this.target = takeSpare(length) ?? this.roomOf(length, Math.max(room, OWN_ROOM));
-    this.ownsTarget = true;
+    this.ownData = dataOf(this.target);
     this.start = this.end = 0;
     return 0;
   }
@@ -68,11 +69,16 @@ export class Output {
     return viewOf(this.allocate(length), 0, length).fill(0, length - SPARE);
   }
 
+  /** After `reserve`: what writes numbers into `target`. A method, as engines look into those first. */
+  data(): DataView {
+    return this.ownData ?? slabData;
+  }
+
   /** Queues the `length` bytes that were written from the offset that `reserve` gave. */
   commit(length: number): void {
     this.end += length;
     this.size += length;
-    if (!this.ownsTarget) slabUsed = this.end;
+    if (this.ownData === undefined) slabUsed = this.end;
   }
 
   /** Queues a copy of `bytes`. */
@@ -111,7 +117,7 @@ export class Output {
   /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
-    if (this.chunks !== undefined || this.ownsTarget || this.size > max) return this.takeMany(max);
+    if (this.chunks !== undefined || this.ownData !== undefined || this.size > max) return this.takeMany(max);
     // Mostly it is one run in a slab, and nothing else is to be cleared.
     const { target, start, end } = this;
     remember(this, target, start, end);
@@ -126,7 +132,7 @@ export class Output {
     // Of what was taken before somebody may need something still.
     const goesOn = this.isCut && takenBy === this && takenIsWritten;
     if (!this.isCut) {
-      takenIsOwn = this.ownsTarget;
+      takenIsOwn = this.ownData !== undefined;
       takenFrom = this.target.length > LARGEST_SPARE ? NO_BYTES : this.target; // which is kept until the next take
       takenStart = this.start;
       takenEnd = this.end;
@@ -181,7 +187,7 @@ export class Output {
   clear(): void {
     this.chunks = undefined;
     this.target = NO_BYTES;
-    this.ownsTarget = false;
+    this.ownData = undefined;
     this.isCut = false;
     this.start = this.end = this.size = this.first = 0;
   }
@@ -212,6 +218,7 @@ const SPARE = 16;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);
+let slabData = dataOf(slab);
 let slabUsed = 0;
 /** Who took last, of what room, which run began and ended where, whether that was all, and whether it is written. */
 let takenBy: Output | undefined;

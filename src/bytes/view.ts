@@ -8,22 +8,22 @@ export class Known {
   readonly offset: number;
   /** Its buffer, once somebody asked for it: engines keep small arrays without one, as long as nobody asks. */
   buffer: ArrayBufferLike | undefined;
-  /** The words of the buffer that have the array in them, where somebody made a view of these. */
-  words: Int32Array = NO_WORDS;
-  /** The same in words of 8 bytes, which `longsOf` makes. */
+  /** What reads and writes numbers in it, wherever they stand: see `askForData`. */
+  data: DataView | undefined;
+  /** Whether somebody asked for that before. */
+  dataWasAskedFor = false;
+  /** Its words of 4 bytes, which `wordsOf` makes. */
+  words: Int32Array | undefined;
+  /** Those of 8 bytes, which `longsOf` makes. */
   longs: BigUint64Array | undefined;
-  /** How many bytes `words` have before the array's first; -1: nobody asked for words yet. */
-  lead = -1;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     this.offset = bytes.byteOffset;
-    this.buffer = undefined;
-    this.longs = undefined;
+    this.buffer = this.data = this.words = this.longs = undefined;
   }
 }
 
-const NO_WORDS = /* @__PURE__ */ new Int32Array(0);
 const NOTHING = /* @__PURE__ */ new Known(new Uint8Array(0));
 
 // Of the last two arrays, as one is read while another is written. They serve all connections.
@@ -53,15 +53,40 @@ export function bufferOf(known: Known): ArrayBufferLike {
   return (known.buffer ??= known.bytes.buffer);
 }
 
+/** What reads and writes numbers in an array; undefined where it is the first to be asked for: it takes longer to make than to do without. */
+export function askForData(known: Known): DataView | undefined {
+  if (known.dataWasAskedFor) known.data ??= dataOf(known.bytes);
+  known.dataWasAskedFor = true;
+  return known.data;
+}
+
 /**
- * The words of 8 bytes that have something of the array in them, the first of which begins `offset & 7` bytes before it; without the last,
+ * The words of 4 bytes that have something of the array in them, the first of which begins `offset & 3` bytes before it; without the last,
  * where the buffer's end cuts that.
  */
+export function wordsOf(known: Known): Int32Array {
+  const [from, length] = wordsIn(known, 4);
+  return (known.words ??= new Int32Array(bufferOf(known), from, length));
+}
+
+/** The same in words of 8 bytes. */
 export function longsOf(known: Known): BigUint64Array {
-  const buffer = bufferOf(known);
-  const from = known.offset & ~7;
-  const to = Math.min((known.offset + known.bytes.length + 7) & ~7, buffer.byteLength & ~7);
-  return (known.longs ??= new BigUint64Array(buffer, from, (to - from) / 8));
+  const [from, length] = wordsIn(known, 8);
+  return (known.longs ??= new BigUint64Array(bufferOf(known), from, length));
+}
+
+function wordsIn(known: Known, size: 4 | 8): [from: number, length: number] {
+  const from = known.offset & -size;
+  const to = Math.min(
+    (known.offset + known.bytes.length + size - 1) & -size,
+    bufferOf(known).byteLength & -size,
+  );
+  return [from, (to - from) / size];
+}
+
+/** What reads and writes numbers in `bytes`, wherever they stand in it. It reaches as far as the buffer does, which may be resized. */
+export function dataOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset);
 }
 
 /**

@@ -39,23 +39,35 @@ export function headerSize(length: number, masked: boolean): number {
  * after it. `key` is the masking key of a client's frame, its first byte lowest.
  */
 export function writeHeader(
-  target: Uint8Array,
+  target: DataView,
   offset: number,
   firstByte: number,
   length: number,
   key: number | undefined,
 ): number {
   const mask = key === undefined ? 0 : MASK;
-  target[offset] = firstByte;
   if (length < 126) {
-    target[offset + 1] = mask | length;
+    target.setUint16(offset, (firstByte << 8) | mask | length);
     offset += 2;
   } else {
-    offset = writeLength(target, offset + 1, mask, length);
+    offset = writeLongHeader(target, offset, (firstByte << 8) | mask, length);
   }
   if (key === undefined) return offset;
-  writeKey(key, target, offset);
+  target.setInt32(offset, key, true);
   return offset + 4;
+}
+
+/** One with a length of 126 bytes or more; apart from the rest, which is small enough to be inlined. */
+function writeLongHeader(target: DataView, offset: number, firstTwo: number, length: number): number {
+  if (length < 65536) {
+    target.setUint16(offset, firstTwo | 126);
+    target.setUint16(offset + 2, length);
+    return offset + 4;
+  }
+  target.setUint16(offset, firstTwo | 127);
+  target.setUint32(offset + 2, length / 2 ** 32);
+  target.setUint32(offset + 6, length); // modulo 2^32
+  return offset + 10;
 }
 
 /** Writes a masking key, its first byte lowest. RFC 6455 5.2 */
@@ -74,19 +86,4 @@ export function readKey(bytes: Uint8Array, at: number): number {
     ((bytes[at + 2] as number) << 16) |
     ((bytes[at + 3] as number) << 24)
   );
-}
-
-/** A length of 126 bytes or more, the mask bit before it; apart from the rest, which is small enough to be inlined. */
-function writeLength(target: Uint8Array, offset: number, mask: number, length: number): number {
-  if (length < 65536) {
-    target[offset++] = mask | 126;
-    target[offset++] = length >> 8;
-    target[offset++] = length;
-    return offset;
-  }
-  target[offset++] = mask | 127;
-  const high = Math.floor(length / 2 ** 32);
-  for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = high >> shift;
-  for (let shift = 24; shift >= 0; shift -= 8) target[offset++] = length >> shift;
-  return offset;
 }

@@ -1,17 +1,14 @@
-import { bufferOf, knownOf } from "../bytes/view.js";
+import { askForData, knownOf, wordsOf } from "../bytes/view.js";
 import type { Mask, MaskInto } from "../platform.js";
+import { readKey } from "./header.js";
 
 // RFC 6455 5.3. A key is a 32-bit integer whose lowest byte is the key's first.
 
 export const LITTLE_ENDIAN: boolean = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
-/** Below this many bytes a loop over bytes is the fastest. */
-/* v8 ignore next -- the few big-endian hosts go without words */
-const WORDS_FROM = LITTLE_ENDIAN ? 12 : Infinity;
-/** Below this many bytes a loop is faster than `set`. */
-const SET_FROM = 24;
-/** From this many bytes on, a view of words is made even for an array that is not known yet: it is cheaper than the loop over bytes. */
-const VIEW_FROM = 64;
+/** From this many bytes on whole words are worth looking for. */
+/* v8 ignore next -- the few big-endian hosts go without */
+const WORDS_FROM = LITTLE_ENDIAN ? 64 : Infinity;
 
 /** The key for what follows after `count` bytes were masked with `key`. */
 export function rotateKey(key: number, count: number): number {
@@ -21,29 +18,29 @@ export function rotateKey(key: number, count: number): number {
 
 /** The portable masking kernel: XORs `bytes[start, end)` in place with `key`. Returns whether all of them are ASCII now. */
 export function mask(bytes: Uint8Array, start: number, end: number, key: number): boolean {
-  if (end - start < WORDS_FROM) return maskBytes(bytes, start, end, key) < 0x80;
-  const { words, lead } = knownOf(bytes);
-  if (end + lead > words.length * 4) return maskAnew(bytes, start, end, key);
-  return (maskWords(words, lead, bytes, start, end, key) & ANY_HIGH_BIT) === 0;
-}
-
-/** `mask` where there is no view of words yet, or none that reaches so far: a buffer may be resized, and its last word be cut. */
-function maskAnew(bytes: Uint8Array, start: number, end: number, key: number): boolean {
+  if (end - start >= WORDS_FROM) return maskWords(bytes, start, end, key);
   const known = knownOf(bytes);
-  const lead = known.offset & 3;
-  if (known.lead === lead || end - start >= VIEW_FROM) {
-    const buffer = bufferOf(known);
-    const from = known.offset - lead;
-    const most = (buffer.byteLength - from) >>> 2;
-    known.words = new Int32Array(buffer, from, Math.min((lead + bytes.length + 3) >>> 2, most));
+  const data = known.data ?? askForData(known);
+  if (data === undefined || end > bytes.length) return maskBytes(bytes, start, end, key, 0);
+  let or = 0;
+  let at = start;
+  for (const four = end - 15; at < four; at += 16) {
+    const a = data.getInt32(at, true) ^ key;
+    const b = data.getInt32(at + 4, true) ^ key;
+    const c = data.getInt32(at + 8, true) ^ key;
+    const d = data.getInt32(at + 12, true) ^ key;
+    or |= a | b | c | d;
+    data.setInt32(at, a, true);
+    data.setInt32(at + 4, b, true);
+    data.setInt32(at + 8, c, true);
+    data.setInt32(at + 12, d, true);
   }
-  known.lead = lead;
-  const { words } = known;
-  const wordsEnd = words.length * 4 - lead;
-  const seam = wordsEnd - start < WORDS_FROM ? start : Math.min(wordsEnd, end);
-  const head = seam > start ? maskWords(words, lead, bytes, start, seam, key) : 0;
-  const tail = maskBytes(bytes, seam, end, rotateKey(key, seam - start));
-  return ((head | tail) & ANY_HIGH_BIT) === 0;
+  for (const one = end - 3; at < one; at += 4) {
+    const word = data.getInt32(at, true) ^ key;
+    or |= word;
+    data.setInt32(at, word, true);
+  }
+  return maskBytes(bytes, at, end, key, or);
 }
 
 /** In a word, what of any of its bytes is no ASCII. */
@@ -51,33 +48,24 @@ const ANY_HIGH_BIT = 0x80808080 | 0;
 
 /** The portable kernel from one array into another: writes `source`, masked with `key`, into `target` from `offset`. */
 export function maskInto(source: Uint8Array, target: Uint8Array, offset: number, key: number): void {
-  const { length } = source;
-  if (length < SET_FROM) {
-    maskFewInto(source, target, offset, key);
-  } else {
-    target.set(source, offset);
-    mask(target, offset, offset + length, key);
-  }
+  target.set(source, offset);
+  mask(target, offset, offset + source.length, key);
 }
 
-/** The same for a few bytes; with a key of 0 it copies. */
-export function maskFewInto(source: Uint8Array, target: Uint8Array, offset: number, key: number): void {
+/** The same for a few bytes, by way of a view of the array; with a key of 0 it copies. */
+export function maskFewInto(source: Uint8Array, target: DataView, offset: number, key: number): void {
   const { length } = source;
   let i = 0;
-  for (const whole = length - 3; i < whole; i += 4, offset += 4) {
-    target[offset] = (source[i] as number) ^ key;
-    target[offset + 1] = (source[i + 1] as number) ^ (key >> 8);
-    target[offset + 2] = (source[i + 2] as number) ^ (key >> 16);
-    target[offset + 3] = (source[i + 3] as number) ^ (key >> 24);
-  }
-  for (; i < length; i++, offset++, key >>= 8) target[offset] = (source[i] as number) ^ key;
+  for (const whole = length - 3; i < whole; i += 4, offset += 4)
+    target.setInt32(offset, readKey(source, i) ^ key, true);
+  for (; i < length; i++, offset++, key >>= 8) target.setUint8(offset, (source[i] as number) ^ key);
 }
 
 /**
  * Writes `text` masked with `key`, which is 0 for none, into `target` from `offset`. Returns whether it is ASCII; where it is not, what was
  * written means nothing.
  */
-export function maskAsciiInto(text: string, target: Uint8Array, offset: number, key: number): boolean {
+export function maskAsciiInto(text: string, target: DataView, offset: number, key: number): boolean {
   const { length } = text;
   let or = 0;
   let i = 0;
@@ -87,15 +75,12 @@ export function maskAsciiInto(text: string, target: Uint8Array, offset: number, 
     const c = text.charCodeAt(i + 2);
     const d = text.charCodeAt(i + 3);
     or |= a | b | c | d;
-    target[offset] = a ^ key;
-    target[offset + 1] = b ^ (key >> 8);
-    target[offset + 2] = c ^ (key >> 16);
-    target[offset + 3] = d ^ (key >> 24);
+    target.setInt32(offset, (a | (b << 8) | (c << 16) | (d << 24)) ^ key, true);
   }
   for (; i < length; i++, offset++, key >>= 8) {
     const unit = text.charCodeAt(i);
     or |= unit;
-    target[offset] = unit ^ key;
+    target.setUint8(offset, unit ^ key);
   }
   return or < 0x80;
 }
@@ -114,21 +99,26 @@ export function maskIntoOf(kernels: {
   };
 }
 
-// Each of these returns an OR of what it wrote.
+/** Masks `bytes[start, end)` one by one; `or` is an OR of what was masked before. */
+function maskBytes(bytes: Uint8Array, start: number, end: number, key: number, or: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = (bytes[i] as number) ^ (key & 0xff);
+    bytes[i] = byte;
+    or |= byte;
+    key = (key >>> 8) | (key << 24);
+  }
+  return (or & ANY_HIGH_BIT) === 0;
+}
 
 /**
- * Masks what is twelve bytes or more, over `words`, which begin `lead` bytes before `bytes`. What no whole word has goes byte by byte: what
- * stands beside the range may be somebody else's, who writes there at the same time.
+ * Masks many bytes, in words of the buffer. What no whole word has goes byte by byte: what stands beside the range may be somebody else's,
+ * who writes there at the same time.
  */
-function maskWords(
-  words: Int32Array,
-  lead: number,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  key: number,
-): number {
-  const last = (end + lead) >>> 2;
+function maskWords(bytes: Uint8Array, start: number, end: number, key: number): boolean {
+  const known = knownOf(bytes);
+  const words = known.words ?? wordsOf(known);
+  const lead = known.offset & 3;
+  const last = Math.min((end + lead) >>> 2, words.length);
   let or = 0;
   let at = start;
   for (; ((at + lead) & 3) !== 0; at++) {
@@ -148,17 +138,5 @@ function maskWords(
       ((words[i + 7] as number) ^= key);
   }
   for (; i < last; i++) or |= (words[i] as number) ^= key;
-  for (at = i * 4 - lead; at < end; at++, key >>>= 8) or |= (bytes[at] as number) ^= key & 0xff;
-  return or;
-}
-
-function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): number {
-  let or = 0;
-  for (let i = start; i < end; i++) {
-    const byte = (bytes[i] as number) ^ (key & 0xff);
-    bytes[i] = byte;
-    or |= byte;
-    key = (key >>> 8) | (key << 24);
-  }
-  return or;
+  return maskBytes(bytes, i * 4 - lead, end, key, or);
 }

@@ -63,6 +63,8 @@ export class FrameReader {
   /** Whether the frame begins with this piece. */
   first = true;
 
+  /** Whether it stands between two messages, with nothing read of the next. */
+  atRest = true;
   /** Once nothing can be read any more: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
   faultOffset = 0;
@@ -139,16 +141,6 @@ export class FrameReader {
     return this.input.offset - (this.end - this.start);
   }
 
-  /** Whether it stands between two messages, with nothing read of the next. */
-  get atRest(): boolean {
-    return (
-      this.missing === 0 &&
-      this.headerSize === 0 &&
-      (this.table & INSIDE_MESSAGE) === 0 &&
-      this.fault === undefined
-    );
-  }
-
   /** Whether RSV1 may be set on a message's first frame (RFC 7692 6); to be changed only `atRest`. */
   set rsv1Allowed(allowed: boolean) {
     this.table = allowed ? RSV1_ALLOWED : 0;
@@ -161,21 +153,25 @@ export class FrameReader {
 
   /** Reads on. True: the fields tell of a piece. False: bytes are needed, or there is a `fault`. */
   next(): boolean {
-    if (this.nextWhole() === NONE) return this.nextOfAnyKind();
-    this.takeKey();
+    const opcode = this.nextWhole();
+    if (opcode === NONE) return this.nextOfAnyKind();
+    this.tell(opcode);
+    this.key = this.maskBit === 0 ? 0 : readKey(this.bytes, this.start - 4);
     if (!this.leavesMasked) this.unmask();
     return true;
   }
 
   /**
-   * @internal Reads on where what comes is a message in one frame of less than 64 KiB that lies in the chunk, as most do: the fields tell
-   * of it, but for `key` (see `takeKey`), it is masked still, and it returns its opcode. Else it returns NONE and has done nothing.
+   * @internal Reads on where what comes is a message in one frame of less than 64 KiB that lies in the chunk, as most do: returns its opcode,
+   * and `start` and `end` say where in the input's `bytes` it is, masked still; the other fields are for `tell` to fill. Else it returns
+   * NONE and has done nothing.
    */
   nextWhole(): typeof TEXT | typeof BINARY | typeof NONE {
     const { input, shortHeaderSize } = this;
     const { bytes, position, end } = input;
-    if (end - position < shortHeaderSize || this.missing !== 0 || this.headerSize !== 0) return NONE;
+    if (!this.atRest || end - position < shortHeaderSize) return NONE;
     const firstByte = bytes[position] as number;
+    if (firstByte !== (FIN | BINARY) && firstByte !== (FIN | TEXT)) return NONE;
     let length = (bytes[position + 1] as number) ^ this.maskBit; // over 127 with the wrong mask bit
     let start = position + shortHeaderSize;
     if (length > 125) {
@@ -184,25 +180,26 @@ export class FrameReader {
       if (length < 126) return NONE; // RFC 6455 5.2
       start += 2;
     }
-    if (
-      length > this.maxWholeLength ||
-      length > end - start ||
-      FIRST_BYTES[this.table | firstByte] !== WHOLE_MESSAGE
-    ) {
-      return NONE;
-    }
-    this.firstByte = firstByte;
-    this.first = true;
-    this.length = length;
-    this.bytes = bytes;
+    if (length > this.maxWholeLength || length > end - start) return NONE;
     this.start = start;
     this.end = input.position = start + length;
-    return firstByte === (FIN | TEXT) ? TEXT : BINARY;
+    return firstByte === (FIN | BINARY) ? BINARY : TEXT;
   }
 
-  /** @internal After `nextWhole`: reads the piece's key, which stands before it. */
-  takeKey(): void {
-    this.key = this.maskBit === 0 ? 0 : readKey(this.bytes, this.start - 4);
+  /** @internal After `nextWhole`, which returned `opcode`: fills the other fields but `key`. */
+  tell(opcode: typeof TEXT | typeof BINARY): void {
+    this.firstByte = FIN | opcode;
+    this.first = true;
+    this.length = this.end - this.start;
+    this.bytes = this.input.bytes;
+    this.key = 0;
+  }
+
+  /** @internal After `nextWhole` found a text: unmasks it, and returns whether that showed all of it to be ASCII. */
+  unmaskText(): boolean {
+    if (this.maskBit === 0) return false;
+    const { bytes } = this.input;
+    return this.applyMask(bytes, this.start, this.end, readKey(bytes, this.start - 4), true) === true;
   }
 
   /** Unmasks the piece where it lies, if it is masked still. Returns whether that showed all of it to be ASCII, as it may of a text. */
@@ -244,6 +241,16 @@ export class FrameReader {
 
   /** `next` for all that is not so simple. */
   nextOfAnyKind(): boolean {
+    const more = this.readOn();
+    this.atRest =
+      this.missing === 0 &&
+      this.headerSize === 0 &&
+      (this.table & INSIDE_MESSAGE) === 0 &&
+      this.fault === undefined;
+    return more;
+  }
+
+  private readOn(): boolean {
     if (this.fault !== undefined) return false;
     const input = this.input;
     if (input.position === input.end && !input.advance()) {
@@ -415,7 +422,7 @@ export class FrameReader {
 const NO_BYTES = new Uint8Array(0);
 
 /** No opcode: what `nextWhole` returns for all that is not so simple. */
-export const NONE = -1;
+export const NONE = 0;
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return (
@@ -432,20 +439,16 @@ const RSV1_ALLOWED = 0x200;
 /** What a first byte may be: a verdict is an index. */
 const VERDICTS = [
   undefined, // lawful
-  undefined, // lawful, and a whole message as nearly all are: see WHOLE_MESSAGE
   "reserved-bits",
   "reserved-opcode",
   "fragmented-control",
   "lone-continuation",
   "interleaved-message",
 ] as const satisfies readonly (RuleName | undefined)[];
-const WHOLE_MESSAGE = 1;
 
 const FIRST_BYTES: Uint8Array = /* @__PURE__ */ Uint8Array.from({ length: 0x400 }, (_, index) => {
   const byte = index & 0xff;
-  const rule = judgeFirstByte(byte, (index & INSIDE_MESSAGE) !== 0, (index & RSV1_ALLOWED) !== 0);
-  const whole = rule === undefined && (byte === (FIN | TEXT) || byte === (FIN | BINARY));
-  return whole ? WHOLE_MESSAGE : VERDICTS.indexOf(rule);
+  return VERDICTS.indexOf(judgeFirstByte(byte, (index & INSIDE_MESSAGE) !== 0, (index & RSV1_ALLOWED) !== 0));
 });
 
 function judgeFirstByte(

@@ -20,9 +20,9 @@ export interface FrameWriterOptions {
 }
 
 /** Below this many bytes a loop is faster than `set`, which needs no view of them. */
-const COPY_BY_HAND = 12;
+const COPY_BY_HAND = 16;
 /** Below this many bytes a loop that masks, too, is faster than `set` or a platform's kernel. */
-const MASK_BY_HAND = 20;
+const MASK_BY_HAND = 32;
 
 /** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
 const GUESS_UP_TO = 2048;
@@ -75,10 +75,10 @@ export class FrameWriter {
     const { length } = payload;
     const key = random() | 0; // first: should it throw, no room is left half written
     const offset = output.reserve(length + MAX_HEADER_SIZE);
-    const { target } = output;
-    const start = writeHeader(target, offset, firstByte, length, key);
-    if (length < MASK_BY_HAND) maskFewInto(payload, target, start, key);
-    else this.applyMaskInto(payload, target, start, key);
+    const data = output.data();
+    const start = writeHeader(data, offset, firstByte, length, key);
+    if (length < MASK_BY_HAND) maskFewInto(payload, data, start, key);
+    else this.applyMaskInto(payload, output.target, start, key);
     output.commit(start + length - offset);
   }
 
@@ -86,17 +86,17 @@ export class FrameWriter {
     const { output } = this;
     const { length } = payload;
     const offset = output.reserve(length + MAX_HEADER_SIZE);
-    const { target } = output;
-    const start = writeHeader(target, offset, firstByte, length, undefined);
-    if (length < COPY_BY_HAND) maskFewInto(payload, target, start, 0);
-    else target.set(payload, start);
+    const data = output.data();
+    const start = writeHeader(data, offset, firstByte, length, undefined);
+    if (length < COPY_BY_HAND) maskFewInto(payload, data, start, 0);
+    else output.target.set(payload, start);
     output.commit(start + length - offset);
   }
 
   private passBytes(firstByte: number, payload: Uint8Array): void {
     const { output } = this;
     const offset = output.reserve(MAX_HEADER_SIZE);
-    output.commit(writeHeader(output.target, offset, firstByte, payload.length, undefined) - offset);
+    output.commit(writeHeader(output.data(), offset, firstByte, payload.length, undefined) - offset);
     output.pass(payload);
   }
 
@@ -126,7 +126,7 @@ export class FrameWriter {
     const length = utf8.encodeInto(text, target, guessed) - guessed;
     const start = offset + headerSize(length, masked);
     if (start !== guessed) target.copyWithin(start, guessed, guessed + length);
-    writeHeader(target, offset, firstByte, length, key);
+    writeHeader(output.data(), offset, firstByte, length, key);
     if (key !== undefined) this.applyMask(target, start, start + length, key);
     output.commit(start + length - offset);
   }
@@ -137,8 +137,9 @@ export class FrameWriter {
     const { length } = text;
     if (length > 0 && (text.charCodeAt(0) & 0xff80) !== 0) return false; // the rest is likely to be alike
     const offset = output.reserve(ASCII_UP_TO + MAX_HEADER_SIZE);
-    const start = writeHeader(output.target, offset, firstByte, length, key);
-    if (!maskAsciiInto(text, output.target, start, key ?? 0)) return false;
+    const data = output.data();
+    const start = writeHeader(data, offset, firstByte, length, key);
+    if (!maskAsciiInto(text, data, start, key ?? 0)) return false;
     output.commit(start + length - offset);
     return true;
   }

@@ -65,8 +65,8 @@ export class BinaryEvent {
   private bytes: Uint8Array;
   private readonly start: number;
   private readonly end: number;
-  /** What is to take the mask off; "looked": nothing is left to do. */
-  private mask: Mask | undefined | "looked";
+  /** What is to take the mask off; LOOKED: nothing is left to do. */
+  private mask: Mask | undefined;
 
   /**
    * The payload is `bytes[start, end)`. With `mask` it is masked still, and its key stands in the four bytes before it, as it does in
@@ -82,7 +82,7 @@ export class BinaryEvent {
   /** Of a payload that is a plain array of its own. */
   static of(payload: Uint8Array): BinaryEvent {
     const event = new BinaryEvent(payload, 0, payload.length, undefined);
-    event.mask = "looked";
+    event.mask = LOOKED;
     return event;
   }
 
@@ -100,20 +100,20 @@ export class BinaryEvent {
    * buffer: copy the bytes (`slice()`) where its `buffer` is to be transferred.
    */
   get payload(): Uint8Array {
-    return this.mask === "looked" ? this.bytes : this.look();
+    return this.mask === LOOKED ? this.bytes : this.look();
   }
 
   private look(): Uint8Array {
     const { bytes, start, end, mask } = this;
     const view = end === start ? NO_BYTES : viewOf(bytes, start, end);
-    if (typeof mask === "function" && end > start) {
+    if (mask !== undefined && end > start) {
       const key = readKey(bytes, start - 4);
       // Many short payloads lie in one array, of which the kernel may know something; a long one spares it a view.
       if (end - start < LONG) mask(bytes, start, end, key);
       else mask(view, 0, end - start, key);
     }
     this.bytes = view;
-    this.mask = "looked";
+    this.mask = LOOKED;
     return view;
   }
 
@@ -137,3 +137,5 @@ export class BinaryPiece extends BinaryEvent {
 
 const NO_BYTES = new Uint8Array(0);
 const LONG = 512;
+/** No mask is to be taken off, and the view is made. A function, as a mask is: engines compare those at once. */
+const LOOKED: Mask = () => undefined;

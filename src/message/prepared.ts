@@ -1,6 +1,7 @@
 import { portableUtf8 } from "../bytes/utf8.js";
 import type { MessageCoding, MessageEncoder } from "../coding.js";
 import { requireBytes } from "../errors.js";
+import { dataOf } from "../bytes/view.js";
 import { BINARY, FIN, headerSize, RSV1, TEXT, writeHeader } from "../frame/header.js";
 
 /** How a message is sent. */
@@ -68,5 +69,6 @@ export class PreparedMessage implements FramedMessage {
 
 function frameFor(firstByte: number, length: number): FramedMessage {
   const frame = new Uint8Array(headerSize(length, false) + length);
-  return { frame, payload: frame.subarray(writeHeader(frame, 0, firstByte, length, undefined)) };
+  const start = writeHeader(dataOf(frame), 0, firstByte, length, undefined);
+  return { frame, payload: frame.subarray(start) };
 }

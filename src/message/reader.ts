@@ -58,14 +58,12 @@ export class MessageReader {
   private readonly allocate: Allocate | undefined;
   /** The opcode of the message that is not over. */
   private opcode = BINARY;
-  /** Whether it is coded, and, if so, whether there is more to be pulled, and how many bytes were. */
+  /** Whether it is coded, and, if so, how many bytes of it were pulled. */
   private coded = false;
-  private pulling = false;
   private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
-  /** Whether a message in one frame is being gathered there, a text or a short binary one, to be told when it is whole. */
-  private gathering = false;
+  private state: typeof READING | typeof GATHERING | typeof PULLING | typeof FAULTY = READING;
 
   constructor(options: MessageReaderOptions) {
     const { maxMessageSize = Infinity, streaming } = options;
@@ -83,36 +81,40 @@ export class MessageReader {
 
   /** Whether it stands between two messages, with nothing read of the next. */
   get atRest(): boolean {
-    return this.frames.atRest && this.fault === undefined;
+    return this.frames.atRest && this.state === READING;
   }
 
   /** Whether it has read all there is, and gathers a message in one frame: there is nothing to tell then. */
   isStarved(): boolean {
-    return this.gathering && this.frames.input.isEmpty();
+    return this.state === GATHERING && this.frames.input.isEmpty();
   }
 
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
   next(): TextEvent | BinaryEvent | undefined {
-    if (this.pulling || this.fault !== undefined) return this.nextOfAnyKind();
+    if (this.state !== READING) return this.nextOfAnyKind();
     const { frames } = this;
+    const { bytes } = frames.input;
     const opcode = frames.nextWhole();
-    if (opcode === BINARY) return new BinaryEvent(frames.bytes, frames.start, frames.end, this.binaryMask);
+    if (opcode === BINARY) return new BinaryEvent(bytes, frames.start, frames.end, this.binaryMask);
     if (opcode === NONE) return this.nextOfAnyKind();
-    frames.takeKey();
-    return this.wholeText();
+    const isAscii = frames.unmaskText();
+    const event = this.textOf(bytes, frames.start, frames.end, isAscii);
+    if (event !== undefined) return event;
+    frames.tell(opcode);
+    return this.faultyText();
   }
 
   /** `next` for all that is not so simple. */
   private nextOfAnyKind(): TextEvent | BinaryEvent | undefined {
     const { frames } = this;
     this.atControl = false;
-    if (this.fault !== undefined) return undefined;
-    if (this.pulling) {
+    if (this.state === FAULTY) return undefined;
+    if (this.state === PULLING) {
       const piece = this.pull();
-      if (piece !== undefined || this.fault !== undefined) return piece;
+      if (piece !== undefined || this.isFaulty()) return piece;
     }
-    if (this.gathering && !this.gatherPart()) return undefined;
-    for (let more = frames.nextOfAnyKind(); more; more = this.fault === undefined && frames.next()) {
+    if (this.state === GATHERING && !this.gatherPart()) return undefined;
+    for (let more = frames.nextOfAnyKind(); more; more = !this.isFaulty() && frames.next()) {
       const { opcode, missing } = frames;
       if (opcode >= CLOSE) {
         this.atControl = true;
@@ -138,7 +140,7 @@ export class MessageReader {
    * at once, without their way through the input, as they show nothing but that a text is not UTF-8. False: they were not taken.
    */
   store(bytes: Uint8Array): boolean {
-    return this.gathering && this.storePart(bytes);
+    return this.state === GATHERING && this.storePart(bytes);
   }
 
   private storePart(bytes: Uint8Array): boolean {
@@ -169,7 +171,7 @@ export class MessageReader {
     if (this.opcode === TEXT) {
       const isAscii = key !== 0 && applyMask(bytes, start, end, key, true) === true;
       this.textPiece(bytes, start, end, false, isAscii);
-      if (this.fault !== undefined) return false;
+      if (this.state === FAULTY) return false;
     } else {
       (this.bytes as BytesAssembly).append(bytes, start, end, length, staysMasked(length) ? 0 : key);
     }
@@ -185,25 +187,33 @@ export class MessageReader {
   private wholeText(): TextEvent | undefined {
     const isAscii = this.frames.unmask(true);
     const { bytes, start, end } = this.frames;
-    const { utf8 } = this;
-    if (this.decodes) {
-      const text = decodeAs(utf8, bytes, start, end, isAscii);
-      if (text !== undefined) return new TextEvent(text, undefined);
-    } else if (isAscii || isUtf8(this.utf8, bytes, start, end)) {
-      return new TextEvent(undefined, viewOf(bytes, start, end));
+    return this.textOf(bytes, start, end, isAscii) ?? this.faultyText();
+  }
+
+  /** The text that is all of `bytes[start, end)`, which may be known to be ASCII; undefined where it is not UTF-8. */
+  private textOf(bytes: Uint8Array, start: number, end: number, isAscii: boolean): TextEvent | undefined {
+    if (!this.decodes) {
+      const isValid = isAscii || isUtf8(this.utf8, bytes, start, end);
+      return isValid ? new TextEvent(undefined, viewOf(bytes, start, end)) : undefined;
     }
+    const text = decodeAs(this.utf8, bytes, start, end, isAscii);
+    return text === undefined ? undefined : new TextEvent(text, undefined);
+  }
+
+  /** A whole text that is not UTF-8: finds the byte at fault. */
+  private faultyText(): TextEvent | undefined {
+    const { bytes, start, end } = this.frames;
     this.coded = false; // whatever the last message was
-    return this.textPiece(bytes, start, end, true, false); // which finds the byte at fault
+    return this.textPiece(bytes, start, end, true, false);
   }
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
   private pull(): TextEvent | BinaryEvent | undefined {
     const { frames, streaming } = this;
     const decoder = (this.decoder ??= (this.coding as MessageCoding).createDecoder());
-    if (!this.pulling) {
+    if (this.state !== PULLING) {
       frames.unmask();
       decoder.push(frames.bytes, frames.start, frames.end);
-      this.pulling = true;
     }
     do {
       const left = this.maxMessageSize - this.pulled;
@@ -214,17 +224,17 @@ export class MessageReader {
         size = at;
         at = decoder.pull(pulledBytes, size, room);
       }
-      this.pulling = at === room;
+      this.state = at === room ? PULLING : READING;
       if (at > size) size = at;
-      const last = !this.pulling && frames.missing === 0 && frames.fin;
+      const last = this.state === READING && frames.missing === 0 && frames.fin;
       if (at < 0 || (last && !decoder.end())) this.fail("bad-coding", undefined);
       if (size > left) this.fail("message-limit", undefined);
-      const faulty = this.fault !== undefined;
+      const faulty = this.isFaulty();
       if (faulty && !streaming) return undefined;
       // With streaming, what was right comes first, however the bytes were cut.
       const piece = this.decoded(Math.min(size, left), last && !faulty);
       if (piece !== undefined) return piece;
-    } while (this.pulling && this.fault === undefined);
+    } while (this.state === PULLING);
     return undefined;
   }
 
@@ -277,7 +287,7 @@ export class MessageReader {
     const isShort = isWhole && length <= SHORT && !this.coded;
     const asItCame = isShort && staysMasked(length);
     const unmasked = asItCame || this.coded ? 0 : key;
-    this.gathering = isShort && !final;
+    if (!this.coded) this.state = isShort && !final ? GATHERING : READING;
     if (!final) {
       assembly.append(bytes, start, end, this.total(before, end - start), unmasked);
       return undefined;
@@ -307,7 +317,7 @@ export class MessageReader {
     if (final && this.decodes) {
       const text = assembly.finish(bytes, start, end, isAscii);
       if (text !== undefined) {
-        this.gathering = false;
+        this.state = READING;
         return new TextEvent(text, undefined);
       }
     }
@@ -319,7 +329,7 @@ export class MessageReader {
       // With streaming, what was right comes first, however the bytes were cut.
       return this.streaming ? this.takeText(assembly, false) : undefined;
     }
-    this.gathering = !final && !this.streaming && !this.coded && this.frames.isWhole;
+    if (!this.coded) this.state = !final && !this.streaming && this.frames.isWhole ? GATHERING : READING;
     if (!final && !this.streaming) return undefined;
     if (final) this.text = undefined;
     return this.takeText(assembly, final);
@@ -342,12 +352,27 @@ export class MessageReader {
     return this.frames.fin && !this.coded ? size + more + this.frames.missing : Infinity;
   }
 
+  /** A method, as what it asks may change in calls that a compiler does not look into. */
+  private isFaulty(): boolean {
+    return this.state === FAULTY;
+  }
+
   private fail(rule: RuleName, offset: number | undefined): void {
-    this.atControl = this.gathering = false;
+    this.atControl = false;
+    this.state = FAULTY;
     this.fault = rule;
     this.faultOffset = offset;
   }
 }
+
+/** Where a reader stands: nowhere in particular, */
+const READING = 0;
+/** in a message in one frame, a text or a short binary one, that is gathered and told when it is whole, */
+const GATHERING = 1;
+/** in a coded message of which there is more to be pulled, */
+const PULLING = 2;
+/** at its end, with a `fault`. */
+const FAULTY = 3;
 
 /** What is pulled at once: most messages are over with it. */
 const pulledBytes = /* @__PURE__ */ new Uint8Array(16384);

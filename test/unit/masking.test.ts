@@ -95,7 +95,7 @@ describe.each([
       resize(length: number): void;
     };
     const view = new Uint8Array(buffer);
-    for (const size of [64, 512, 100, 300]) {
+    for (const size of [64, 512, 100, 300, 40, 24, 60]) {
       buffer.resize(size);
       const expected = view.slice();
       for (let round = 0; round < 3; round++) {
@@ -105,6 +105,16 @@ describe.each([
       expect(same(view, expected)).toBe(true);
     }
   });
+
+  for (const length of [3, 20, 100]) {
+    it(`does nothing to ${length} bytes whose buffer was transferred`, () => {
+      const view = new Uint8Array(length);
+      for (let round = 0; round < 3; round++) kernel(view, 0, length, 0x0a0b0c0d);
+      structuredClone(view.buffer, { transfer: [view.buffer] });
+      kernel(view, 0, length, 0x0a0b0c0d);
+      expect(view.length).toBe(0);
+    });
+  }
 
   it("tells ASCII from what is not, wherever the one byte stands that is none", () => {
     for (const length of [
