@@ -1,228 +1,329 @@
-// No implementation, but what none can go below that hands over payloads which stay valid: it trusts every header, checks nothing,
-// answers nothing, and knows no fragments. Payloads are masked by the native addon, short ones here, as a call takes longer; they are views of
-// their chunk, or, where its end cuts them, in memory of their own. What is sent stands side by side.
+// No implementation, but what none can go below that keeps the contract: events are objects that are pulled one by one, payloads stay
+// valid, what a chunk's end has cut is in memory of its own that was cleared, and output is taken as a list. It has this package's kernels, as
+// a native addon is none of its means. For the rest it trusts every header, checks nothing but that a text is UTF-8, answers nothing, bounds
+// nothing, knows no fragments, and takes for granted that what it writes is written at once.
 
-import { randomFillSync } from "node:crypto";
-import { createRequire } from "node:module";
+import { nodePlatform } from "../../dist/adapters/node.js";
 
-const { mask, unmask } = createRequire(import.meta.url)("bufferutil");
-const { utf8Slice, utf8Write } = Buffer.prototype;
+const { mask, maskInto, utf8, random } = nodePlatform;
 
 export const version = "";
 
-/** From this many bytes on the addon is faster. */
-const ADDON_FROM = 400;
+const NO_BYTES = new Uint8Array(0);
+/** What is gathered is cut out of slabs of this size, up to a quarter of one. */
+const SLAB = 65536;
+/** Fewer bytes than this a loop copies faster. */
+const FEW = 32;
+/** From this many bytes on a server passes a payload through. */
+const PASS_FROM = 1024;
 
-/** What was masked last, and its words. */
+// Of the array that was looked at last.
 let known;
-let words;
+let buffer;
+let offset;
 
-/** XORs `bytes[start, end)`, whose buffer begins with them, with the four bytes of `word`. */
-function maskShort(bytes, start, end, word) {
-  if (known !== bytes) {
+function viewOf(bytes, start, end) {
+  if (bytes !== known) {
     known = bytes;
-    words = new Int32Array(bytes.buffer, 0, bytes.length >> 2);
+    buffer = bytes.buffer;
+    offset = bytes.byteOffset;
   }
-  let at = start;
-  for (; at < end && (at & 3) !== 0; at++) {
-    bytes[at] ^= word & 0xff;
-    word = (word >>> 8) | (word << 24);
+  return new Uint8Array(buffer, offset + start, end - start);
+}
+
+function keyAt(bytes, at) {
+  return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
+}
+
+class Binary {
+  constructor(bytes, start, end, masked) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.masked = masked;
   }
-  let i = at >> 2;
-  const last = end >> 2;
-  for (; i + 8 <= last; i += 8) {
-    words[i] ^= word;
-    words[i + 1] ^= word;
-    words[i + 2] ^= word;
-    words[i + 3] ^= word;
-    words[i + 4] ^= word;
-    words[i + 5] ^= word;
-    words[i + 6] ^= word;
-    words[i + 7] ^= word;
+
+  get type() {
+    return "binary";
   }
-  for (; i < last; i++) words[i] ^= word;
-  for (at = Math.max(at, last * 4); at < end; at++) {
-    bytes[at] ^= word & 0xff;
-    word >>>= 8;
+
+  get payload() {
+    const { bytes, start, end } = this;
+    const view = viewOf(bytes, start, end);
+    if (this.masked) mask(bytes, start, end, keyAt(bytes, start - 4));
+    return view;
   }
+}
+
+class Text {
+  constructor(text) {
+    this.text = text;
+  }
+
+  get type() {
+    return "text";
+  }
+}
+
+/** Where texts are gathered. */
+const room = new Uint8Array(1 << 21);
+let slab = NO_BYTES;
+let used = 0;
+
+class Reader {
+  bytes = NO_BYTES;
+  at = 0;
+  end = 0;
+  /** A header that a chunk's end has cut. */
+  header = new Uint8Array(14);
+  headerSize = 0;
+  /** A message that a chunk's end has cut: its payload begins at `from`, behind its key. */
+  message = undefined;
+  from = 0;
+  length = 0;
+  filled = 0;
+
+  constructor(masked, isText) {
+    this.masked = masked;
+    this.keySize = masked ? 4 : 0;
+    this.isText = isText;
+  }
+
+  receive(bytes) {
+    this.bytes = bytes;
+    this.at = 0;
+    this.end = bytes.length;
+  }
+
+  next() {
+    const { bytes, at, end } = this;
+    const start = at + 2 + this.keySize;
+    if (this.message !== undefined || this.headerSize > 0 || start > end) return this.nextCut();
+    const length = bytes[at + 1] & 0x7f;
+    if (length > 125 || start + length > end) return this.nextLong();
+    this.at = start + length;
+    return this.event(bytes, start, this.at);
+  }
+
+  event(bytes, start, end) {
+    if (!this.isText) return new Binary(bytes, start, end, this.masked);
+    const isAscii = this.masked && mask(bytes, start, end, keyAt(bytes, start - 4), true) === true;
+    return new Text(isAscii ? utf8.decodeAscii(bytes, start, end) : utf8.decode(bytes, start, end));
+  }
+
+  nextLong() {
+    const { bytes, at, end } = this;
+    const size = this.sizeOf(bytes, at, end);
+    if (at + size > end) return this.nextCut();
+    const length = lengthOf(bytes, at);
+    this.at = at + size;
+    if (length > end - this.at) {
+      this.begin(length, bytes, this.at);
+      return this.nextCut();
+    }
+    this.at += length;
+    return this.event(bytes, at + size, this.at);
+  }
+
+  nextCut() {
+    const { bytes, end, header } = this;
+    while (this.message === undefined) {
+      if (this.at === end) return undefined;
+      header[this.headerSize++] = bytes[this.at++];
+      const size = this.sizeOf(header, 0, this.headerSize);
+      if (this.headerSize < size) continue;
+      this.headerSize = 0;
+      this.begin(lengthOf(header, 0), header, size);
+    }
+    const { at, message, from, filled, length } = this;
+    const count = Math.min(length - filled, end - at);
+    if (count < FEW) for (let i = 0; i < count; i++) message[from + filled + i] = bytes[at + i];
+    else message.set(count === bytes.length ? bytes : viewOf(bytes, at, at + count), from + filled);
+    this.at = at + count;
+    this.filled = filled + count;
+    if (this.filled < length) return undefined;
+    this.message = undefined;
+    return this.event(message, from, from + length);
+  }
+
+  /** The size of the header that begins at `at`, or more than there is of it. */
+  sizeOf(bytes, at, end) {
+    if (at + 2 > end) return Infinity;
+    const length = bytes[at + 1] & 0x7f;
+    return (length < 126 ? 2 : length === 126 ? 4 : 10) + this.keySize;
+  }
+
+  /** Makes room for a message, whose key ends before `at` of `bytes`. */
+  begin(length, bytes, at) {
+    const size = length + 4;
+    this.length = length;
+    this.filled = 0;
+    this.from = 4;
+    if (this.isText) {
+      this.message = room;
+    } else if (size > SLAB / 4 + 8) {
+      this.message = new Uint8Array(size);
+    } else {
+      if (used + size > slab.length) {
+        slab = new Uint8Array(SLAB);
+        used = 0;
+      }
+      this.message = slab;
+      this.from = used + 4;
+      used = (used + size + 7) & ~7;
+    }
+    for (let i = 1; i <= this.keySize; i++) this.message[this.from - i] = bytes[at - i];
+  }
+}
+
+function lengthOf(bytes, at) {
+  const length = bytes[at + 1] & 0x7f;
+  if (length < 126) return length;
+  if (length === 126) return (bytes[at + 2] << 8) | bytes[at + 3];
+  return ((bytes[at + 6] << 24) | (bytes[at + 7] << 16) | (bytes[at + 8] << 8) | bytes[at + 9]) >>> 0;
 }
 
 export function createReceiver({ masked, text, touched, fragments, deliver }) {
   if (fragments > 1) return undefined;
-  const maskSize = masked ? 4 : 0;
-  const key = Buffer.alloc(4);
-  const header = Buffer.alloc(14);
-  let headerSize = 0;
-  /** A message that a chunk's end has cut, and how much of it is there. */
-  let message;
-  let filled = 0;
-
-  /** The size of the header that begins at `at`, or more than there is of it. */
-  function sizeOf(bytes, at, end) {
-    if (at + 2 > end) return Infinity;
-    const length = bytes[at + 1] & 0x7f;
-    return (length < 126 ? 2 : length === 126 ? 4 : 10) + maskSize;
-  }
-  function lengthOf(bytes, at) {
-    const length = bytes[at + 1] & 0x7f;
-    if (length < 126) return length;
-    return length === 126 ? (bytes[at + 2] << 8) | bytes[at + 3] : bytes.readUIntBE(at + 4, 6);
-  }
-  function handOver(bytes, buffer, start, end) {
-    if (masked) {
-      if (end - start < ADDON_FROM && bytes.byteOffset === 0) {
-        maskShort(bytes, start, end, key[0] | (key[1] << 8) | (key[2] << 16) | (key[3] << 24));
-      } else unmask(end - start === bytes.length ? bytes : bytes.subarray(start, end), key);
-    }
-    if (text) deliver(utf8Slice.call(bytes, start, end));
-    else deliver(touched ? new Uint8Array(buffer, bytes.byteOffset + start, end - start) : undefined);
-  }
-  function begin(bytes, at, size) {
-    if (masked) for (let i = 0; i < 4; i++) key[i] = bytes[at + size - 4 + i];
-  }
-
+  const reader = new Reader(masked, text);
   return {
     receive(chunk) {
-      const { buffer, length: end } = chunk;
-      for (let at = 0; at < end;) {
-        if (message !== undefined) {
-          const count = Math.min(message.length - filled, end - at);
-          if (count < 32) for (let i = 0; i < count; i++) message[filled + i] = chunk[at + i];
-          else
-            message.set(count === end ? chunk : new Uint8Array(buffer, chunk.byteOffset + at, count), filled);
-          filled += count;
-          at += count;
-          if (filled < message.length) return;
-          handOver(message, message.buffer, 0, filled);
-          message = undefined;
-          continue;
-        }
-        let size = headerSize > 0 ? Infinity : sizeOf(chunk, at, end);
-        let from = chunk;
-        let start = at;
-        if (at + size > end) {
-          while (at < end && headerSize < sizeOf(header, 0, headerSize)) header[headerSize++] = chunk[at++];
-          if (headerSize < sizeOf(header, 0, headerSize)) return;
-          size = headerSize;
-          from = header;
-          start = 0;
-          headerSize = 0;
-        } else {
-          at += size;
-        }
-        const length = lengthOf(from, start);
-        begin(from, start, size);
-        if (length <= end - at) {
-          handOver(chunk, buffer, at, at + length);
-          at += length;
-        } else {
-          message = Buffer.allocUnsafe(length);
-          filled = 0;
-        }
+      reader.receive(chunk);
+      for (;;) {
+        const event = reader.next();
+        if (event === undefined) break;
+        if (event.type === "binary") deliver(touched ? event.payload : event);
+        else deliver(event.text);
       }
     },
   };
 }
 
-const SLAB = 65536;
-/** Up to this many bytes a loop is faster than a call. */
-const LOOP_UP_TO = 24;
-const keys = new Int32Array(4096);
-let drawn = keys.length;
+/** Views of the output's beginning, by length. */
+const KEPT_VIEWS = 256;
+const output = new Uint8Array(1 << 21);
+const data = new DataView(output.buffer);
 
-function bytesOf(key) {
-  return Buffer.from([key, key >> 8, key >> 16, key >> 24]);
+class Writer {
+  end = 0;
+  views = [];
+  /** What goes before what stands in `output` from `start` on. */
+  chunks = [];
+  start = 0;
+
+  constructor(masked) {
+    this.masked = masked;
+    this.maskBit = masked ? 0x80 : 0;
+  }
+
+  /** Writes a header at `at` but for its key; returns the offset after it. */
+  header(at, firstByte, length) {
+    const { maskBit } = this;
+    if (length < 126) {
+      data.setUint16(at, (firstByte << 8) | maskBit | length);
+      return at + 2;
+    }
+    data.setUint16(at, (firstByte << 8) | maskBit | (length < 65536 ? 126 : 127));
+    if (length < 65536) {
+      data.setUint16(at + 2, length);
+      return at + 4;
+    }
+    data.setUint32(at + 2, 0);
+    data.setUint32(at + 6, length);
+    return at + 10;
+  }
+
+  binary(bytes) {
+    const { length } = bytes;
+    let at = this.header(this.end, 0x82, length);
+    if (!this.masked) return this.unmasked(bytes, at);
+    const key = random();
+    data.setInt32(at, key, true);
+    at += 4;
+    this.end = at + length;
+    if (length >= FEW) return maskInto(bytes, output, at, key);
+    let i = 0;
+    for (; i + 3 < length; i += 4) data.setInt32(at + i, keyAt(bytes, i) ^ key, true);
+    for (let rest = key; i < length; i++, rest >>= 8) output[at + i] = bytes[i] ^ rest;
+  }
+
+  unmasked(bytes, at) {
+    const { length } = bytes;
+    if (length >= PASS_FROM) {
+      this.chunks.push(viewOf(output, this.start, at), bytes);
+      this.start = this.end = at;
+      return;
+    }
+    if (length < FEW / 2) for (let i = 0; i < length; i++) output[at + i] = bytes[i];
+    else output.set(bytes, at);
+    this.end = at + length;
+  }
+
+  text(text) {
+    if (text.length <= SHORT_TEXT && this.ascii(text)) return;
+    const keySize = this.masked ? 4 : 0;
+    const guessed = this.end + (text.length < 126 ? 2 : text.length < 65536 ? 4 : 10) + keySize;
+    const length = utf8.encodeInto(text, output, guessed) - guessed;
+    let at = this.header(this.end, 0x81, length) + keySize;
+    if (at !== guessed) {
+      output.copyWithin(at, guessed, guessed + length);
+      this.header(this.end, 0x81, length);
+    }
+    this.end = at + length;
+    if (!this.masked) return;
+    const key = random();
+    data.setInt32(at - 4, key, true);
+    mask(output, at, this.end, key);
+  }
+
+  /** Writes a short text if it is ASCII. */
+  ascii(text) {
+    const { length } = text;
+    const key = this.masked ? random() : 0;
+    let at = this.header(this.end, 0x81, length);
+    if (this.masked) data.setInt32((at += 4) - 4, key, true);
+    let or = 0;
+    for (let i = 0, rest = key; i < length; i++, rest = (rest >>> 8) | (rest << 24)) {
+      const unit = text.charCodeAt(i);
+      or |= unit;
+      output[at + i] = unit ^ rest;
+    }
+    if (or > 0x7f) return false;
+    this.end = at + length;
+    return true;
+  }
+
+  take() {
+    const { start, end, chunks } = this;
+    this.start = this.end = 0;
+    if (chunks.length > 0) {
+      if (end > start) chunks.push(viewOf(output, start, end));
+      this.chunks = [];
+      return chunks;
+    }
+    return [end < KEPT_VIEWS ? (this.views[end] ??= viewOf(output, 0, end)) : viewOf(output, 0, end)];
+  }
 }
 
+/** Up to this many code units a loop is faster than the encoder and the kernel. */
+const SHORT_TEXT = 24;
+const FLUSH_AT = 65536;
+
 export function createSender({ masked, write }) {
-  const maskBit = masked ? 0x80 : 0;
-  let slab = Buffer.allocUnsafeSlow(SLAB);
-  let start = 0;
-  let end = 0;
-
-  function reserve(size) {
-    if (end + size <= slab.length) return;
-    flush();
-    slab = Buffer.allocUnsafeSlow(Math.max(SLAB, size));
-    start = end = 0;
-  }
-  /** Writes a header; returns the key, where there is one. */
-  function begin(firstByte, length) {
-    slab[end] = firstByte;
-    if (length < 126) {
-      slab[end + 1] = maskBit | length;
-    } else if (length < 65536) {
-      slab[end + 1] = maskBit | 126;
-      slab[end + 2] = length >> 8;
-      slab[end + 3] = length;
-    } else {
-      slab[end + 1] = maskBit | 127;
-      slab.writeUIntBE(0, end + 2, 2);
-      slab.writeUIntBE(length, end + 4, 6);
-    }
-    end += sizeOf(length);
-    if (!masked) return 0;
-    if (drawn === keys.length) {
-      randomFillSync(keys);
-      drawn = 0;
-    }
-    const key = keys[drawn++];
-    slab[end - 4] = key;
-    slab[end - 3] = key >> 8;
-    slab[end - 2] = key >> 16;
-    slab[end - 1] = key >> 24;
-    return key;
-  }
-  function sizeOf(length) {
-    return (length < 126 ? 2 : length < 65536 ? 4 : 10) + (masked ? 4 : 0);
-  }
-  /** Ends a frame, whose payload stands there. */
-  function finish(length, key) {
-    if (masked) {
-      if (length < ADDON_FROM) maskShort(slab, end, end + length, key);
-      else unmask(slab.subarray(end, end + length), bytesOf(key));
-    }
-    end += length;
-  }
-  function encode(text, at) {
-    const { length } = text;
-    if (length > LOOP_UP_TO) return utf8Write.call(slab, text, at);
-    for (let i = 0; i < length; i++) {
-      const unit = text.charCodeAt(i);
-      if (unit > 127) return utf8Write.call(slab, text, at);
-      slab[at + i] = unit;
-    }
-    return length;
-  }
+  const writer = new Writer(masked);
   function flush() {
-    if (end > start) write(new Uint8Array(slab.buffer, start, end - start));
-    start = end;
+    if (writer.end === 0) return;
+    const chunks = writer.take();
+    for (let i = 0; i < chunks.length; i++) write(chunks[i]);
   }
-
   return {
     text(text) {
-      reserve(text.length * 3 + 14);
-      const guessed = end + sizeOf(text.length);
-      const length = encode(text, guessed);
-      const at = end + sizeOf(length);
-      if (at !== guessed) slab.copyWithin(at, guessed, guessed + length);
-      finish(length, begin(0x81, length));
+      writer.text(text);
+      if (writer.end >= FLUSH_AT) flush();
     },
     binary(bytes) {
-      const { length } = bytes;
-      reserve(length + 14);
-      const key = begin(0x82, length);
-      if (masked && length >= ADDON_FROM) {
-        mask(bytes, bytesOf(key), slab, end, length);
-        end += length;
-      } else if (length >= 16384) {
-        flush();
-        write(bytes);
-      } else {
-        if (length > LOOP_UP_TO) slab.set(bytes, end);
-        else for (let i = 0; i < length; i++) slab[end + i] = bytes[i];
-        finish(length, key);
-      }
+      writer.binary(bytes);
+      if (writer.end >= FLUSH_AT) flush();
     },
     flush,
   };
