@@ -203,13 +203,13 @@ function told(target, { id, results }) {
   const isInverse = (target.atMost !== undefined) !== LARGER_IS_BETTER.has(measure);
   if (mine.median === 0 || theirs.median === 0) return undefined;
   const reached = isInverse ? quotient(mine, theirs) : quotient(theirs, mine);
-  // How far one can get: what moves the bytes and does nothing else; and what hands over what stays valid, and does nothing else.
+  // How far one can get: what moves the bytes and does nothing else; and what keeps the contract, and does nothing else.
   const limit = (results.limit ?? results.net)?.measures?.[measure];
-  const trusting = results.trusting?.measures?.[measure];
+  const least = results.least?.measures?.[measure];
   if (target.atLeast === undefined) return { id, ...reached };
   const told = { id, ...reached };
   if (limit?.median > 0) told.limit = theirs.median / limit.median;
-  if (trusting?.median > 0) told.trusting = theirs.median / trusting.median;
+  if (least?.median > 0) told.least = theirs.median / least.median;
   return told;
 }
 
@@ -218,7 +218,7 @@ function told(target, { id, results }) {
  * from `low` to `high` has the target), "failed", or "not measured".
  * @param {{ runtimes: object, cases: { runtime: string, workload: string, id: string, spec: object, results: object }[] }} results
  * @returns {{ runtime: string, workload: string, says: string, against?: string, atLeast?: number, atMost?: number, status: string,
- *   value?: number, low?: number, high?: number, limit?: number, trusting?: number, worst?: string, of?: number, reachedIn?: number }[]}
+ *   value?: number, low?: number, high?: number, limit?: number, least?: number, leastReachesIn?: number, worst?: string, of?: number, reachedIn?: number }[]}
  */
 export function verdictsOf({ runtimes, cases }) {
   const verdicts = [];
@@ -237,12 +237,16 @@ export function verdictsOf({ runtimes, cases }) {
       else {
         const sign = atLeast === undefined ? -1 : 1;
         const { id, ...worst } = all.reduce((a, b) => (sign * b.value < sign * a.value ? b : a));
-        const reached = sign * worst.value >= sign * (atLeast ?? atMost);
-        const open = sign * (sign > 0 ? worst.high : worst.low) >= sign * (atLeast ?? atMost);
+        const reaches = (ratio) => sign * ratio >= sign * (atLeast ?? atMost);
+        const reached = reaches(worst.value);
+        const open = reaches(sign > 0 ? worst.high : worst.low);
         const status = reached ? "reached" : open ? "open" : "missed";
-        const bounds = all.map(({ trusting }) => trusting).filter((one) => one !== undefined);
-        if (bounds.length > 0) worst.trusting = Math.min(...bounds); // of the same cases its own worst
-        const reachedIn = all.filter(({ value }) => sign * value >= sign * (atLeast ?? atMost)).length;
+        const bounds = all.map(({ least }) => least).filter((one) => one !== undefined);
+        if (bounds.length > 0) {
+          worst.least = Math.min(...bounds); // of the same cases its own worst
+          worst.leastReachesIn = bounds.filter(reaches).length;
+        }
+        const reachedIn = all.filter(({ value: ratio }) => reaches(ratio)).length;
         verdicts.push({ ...verdict, status, ...worst, worst: id, of: all.length, reachedIn });
       }
     }
@@ -265,7 +269,7 @@ export const targetName = (verdict) =>
 
 /** Cells of text: what, target, measured, its interval, how far one can get, the verdict, and in which case. */
 export function verdictCells(verdict) {
-  const { says, status, value, low, high, limit, trusting, worst, of, reachedIn } = verdict;
+  const { says, status, value, low, high, limit, least, worst, of, reachedIn } = verdict;
   const measured = value === undefined ? "" : inUnit(verdict, value);
   const interval = value === undefined ? "" : `${inUnit(verdict, low)} – ${inUnit(verdict, high)}`;
   const which =
@@ -276,13 +280,13 @@ export function verdictCells(verdict) {
     measured,
     interval,
     formatRatio(limit),
-    formatRatio(trusting),
+    formatRatio(least),
     status,
     which,
   ];
 }
 
-export const VERDICT_HEAD = ["", "target", "measured", "95 %", "limit", "trusting", "verdict", "case"];
+export const VERDICT_HEAD = ["", "target", "measured", "95 %", "limit", "least", "verdict", "case"];
 
 /** The table at the end of a run. */
 export function formatVerdicts(verdicts, runtime) {

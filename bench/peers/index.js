@@ -7,7 +7,7 @@ export const PEERS = [
   "websocket-driver",
   "websocket",
   "undici",
-  "trusting",
+  "least",
   "limit",
 ];
 

@@ -126,19 +126,19 @@ describe("verdicts", () => {
   });
 
   it("tell how far one can get", () => {
-    const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, limit: 10, trusting: 50 });
+    const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, limit: 10, least: 50 });
     const told = verdictsOf(results).find(({ status }) => status === "missed");
-    expect(told).toMatchObject({ limit: 50, trusting: 10 });
+    expect(told).toMatchObject({ limit: 50, least: 10 });
   });
 
   it("the page of targets has the worst case of each, and nothing that was not measured", async () => {
-    const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, trusting: 50 });
+    const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, least: 50 });
     const page = await targetsPage(ofCommits(results, "a"));
     expect(page).not.toContain("several commits");
     expect(await targetsPage(ofCommits(results, "a", "b"))).toContain("several commits");
     const rows = page.split("\n").filter((line) => line.startsWith("| "));
     expect(rows.map((row) => row.replace(/ +/g, " ").replace(/-+/g, "-"))).toEqual([
-      "| | target | node 20.20.0 | _trusting_ |",
+      "| | target | node 20.20.0 | _least_ |",
       "| - | - | - | - |",
       "| parse binary, masked, 0–125 B, touched | ≥ 5× ws | 4.95× (missed) | 10× |",
     ]);

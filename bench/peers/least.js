@@ -82,6 +82,9 @@ class Reader {
   from = 0;
   length = 0;
   filled = 0;
+  /** Of a text: its key, and whether all of it was ASCII so far. */
+  key = 0;
+  isAscii = false;
 
   constructor(masked, isText) {
     this.masked = masked;
@@ -107,8 +110,8 @@ class Reader {
 
   event(bytes, start, end) {
     if (!this.isText) return new Binary(bytes, start, end, this.masked);
-    const isAscii = this.masked && mask(bytes, start, end, keyAt(bytes, start - 4), true) === true;
-    return new Text(isAscii ? utf8.decodeAscii(bytes, start, end) : utf8.decode(bytes, start, end));
+    this.isAscii = this.masked && mask(bytes, start, end, keyAt(bytes, start - 4), true) === true;
+    return new Text(this.decode(bytes, start, end));
   }
 
   nextLong() {
@@ -137,13 +140,35 @@ class Reader {
     }
     const { at, message, from, filled, length } = this;
     const count = Math.min(length - filled, end - at);
+    if (this.isText) this.check(bytes, at, at + count);
     if (count < FEW) for (let i = 0; i < count; i++) message[from + filled + i] = bytes[at + i];
     else message.set(count === bytes.length ? bytes : viewOf(bytes, at, at + count), from + filled);
     this.at = at + count;
     this.filled = filled + count;
     if (this.filled < length) return undefined;
     this.message = undefined;
-    return this.event(message, from, from + length);
+    return this.isText
+      ? new Text(this.decode(message, from, from + length))
+      : this.event(message, from, from + length);
+  }
+
+  /** A part of a text is unmasked and checked as it comes: a fault is told at its byte (RFC 6455 8.1). */
+  check(bytes, start, end) {
+    if (this.masked) {
+      const shift = (this.filled & 3) * 8;
+      const key = shift === 0 ? this.key : (this.key >>> shift) | (this.key << (32 - shift));
+      if (mask(bytes, start, end, key, true) === true) return;
+    }
+    this.isAscii = false;
+    while (start < end && (bytes[start] & 0xc0) === 0x80) start++;
+    let seam = end;
+    while (seam > start && end - seam < 3 && (bytes[seam - 1] & 0xc0) === 0x80) seam--;
+    if (seam > start && bytes[seam - 1] >= 0xc0) seam--;
+    utf8.isValid(bytes, start, seam);
+  }
+
+  decode(bytes, start, end) {
+    return this.isAscii ? utf8.decodeAscii(bytes, start, end) : utf8.decode(bytes, start, end);
   }
 
   /** The size of the header that begins at `at`, or more than there is of it. */
@@ -160,6 +185,8 @@ class Reader {
     this.filled = 0;
     this.from = 4;
     if (this.isText) {
+      this.key = keyAt(bytes, at - 4);
+      this.isAscii = this.masked;
       this.message = room;
     } else if (size > SLAB / 4 + 8) {
       this.message = new Uint8Array(size);
