@@ -15,7 +15,7 @@ const SIMD_FROM = 1024;
 export const longMask: Mask = (bytes, start, end, key, isText) => {
   const size = end - start;
   // `simdMask` would send these there as well; for a few bytes a call costs as much as the mask.
-  if (size < LONGS_FROM) return mask(bytes, start, end, key);
+  if (size < LONGS_FROM || end > bytes.length) return mask(bytes, start, end, key);
   if (isText === true || size >= SIMD_FROM) return simdMask(bytes, start, end, key);
   maskLongs(bytes, start, end, key);
   return undefined;

@@ -34,7 +34,8 @@ let kernel: Kernel | "none" | undefined;
 
 /** A masking kernel on WebAssembly SIMD, and the portable one for small payloads and where there is no such thing. */
 export const simdMask: Mask = (bytes, start, end, key) => {
-  if (end - start < SIMD_FROM || (kernel ??= build()) === "none") return mask(bytes, start, end, key);
+  const isFew = end - start < SIMD_FROM || end > bytes.length; // or none, where somebody transferred their buffer
+  if (isFew || (kernel ??= build()) === "none") return mask(bytes, start, end, key);
   return maskBlocks(kernel, bytes, start, end, bytes, start, key);
 };
 

@@ -218,7 +218,7 @@ const SPARE = 16;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);
-let slabData = dataOf(slab);
+let slabData = /* @__PURE__ */ dataOf(slab);
 let slabUsed = 0;
 /** Who took last, of what room, which run began and ended where, whether that was all, and whether it is written. */
 let takenBy: Output | undefined;

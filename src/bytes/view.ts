@@ -1,6 +1,6 @@
 /**
  * What is known of an array. A chunk holds many messages, and each of them asks for the same: asking a `Buffer` for its buffer takes
- * longer than making a view of it, and a view of words longer than masking a small frame.
+ * longer than making a view of it, and what reads words in it takes longer to make than to mask a small frame.
  */
 export class Known {
   readonly bytes: Uint8Array;
@@ -66,21 +66,22 @@ export function askForData(known: Known): DataView | undefined {
  */
 export function wordsOf(known: Known): Int32Array {
   const [from, length] = wordsIn(known, 4);
-  return (known.words ??= new Int32Array(bufferOf(known), from, length));
+  return (known.words = new Int32Array(bufferOf(known), from, length));
 }
 
 /** The same in words of 8 bytes. */
 export function longsOf(known: Known): BigUint64Array {
   const [from, length] = wordsIn(known, 8);
-  return (known.longs ??= new BigUint64Array(bufferOf(known), from, length));
+  return (known.longs = new BigUint64Array(bufferOf(known), from, length));
 }
 
 function wordsIn(known: Known, size: 4 | 8): [from: number, length: number] {
-  const from = known.offset & -size;
-  const to = Math.min(
-    (known.offset + known.bytes.length + size - 1) & -size,
-    bufferOf(known).byteLength & -size,
-  );
+  const { length } = known.bytes;
+  // Not by bits: a buffer may have more bytes than those count.
+  const from = known.offset - (known.offset % size);
+  const most = bufferOf(known).byteLength;
+  const last = known.offset + length + size - 1;
+  const to = Math.min(last - (last % size), most - (most % size));
   return [from, (to - from) / size];
 }
 

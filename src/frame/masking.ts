@@ -18,10 +18,11 @@ export function rotateKey(key: number, count: number): number {
 
 /** The portable masking kernel: XORs `bytes[start, end)` in place with `key`. Returns whether all of them are ASCII now. */
 export function mask(bytes: Uint8Array, start: number, end: number, key: number): boolean {
+  if (end > bytes.length) return maskBytes(bytes, start, end, key, 0); // somebody transferred its buffer
   if (end - start >= WORDS_FROM) return maskWords(bytes, start, end, key);
   const known = knownOf(bytes);
   const data = known.data ?? askForData(known);
-  if (data === undefined || end > bytes.length) return maskBytes(bytes, start, end, key, 0);
+  if (data === undefined) return maskBytes(bytes, start, end, key, 0);
   let or = 0;
   let at = start;
   for (const four = end - 15; at < four; at += 16) {

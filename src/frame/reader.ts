@@ -241,6 +241,7 @@ export class FrameReader {
 
   /** `next` for all that is not so simple. */
   nextOfAnyKind(): boolean {
+    this.atRest = false; // should a kernel throw
     const more = this.readOn();
     this.atRest =
       this.missing === 0 &&

@@ -1,7 +1,7 @@
 import { portableUtf8 } from "../bytes/utf8.js";
+import { dataOf } from "../bytes/view.js";
 import type { MessageCoding, MessageEncoder } from "../coding.js";
 import { requireBytes } from "../errors.js";
-import { dataOf } from "../bytes/view.js";
 import { BINARY, FIN, headerSize, RSV1, TEXT, writeHeader } from "../frame/header.js";
 
 /** How a message is sent. */

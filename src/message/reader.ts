@@ -214,6 +214,7 @@ export class MessageReader {
     if (this.state !== PULLING) {
       frames.unmask();
       decoder.push(frames.bytes, frames.start, frames.end);
+      this.state = PULLING;
     }
     do {
       const left = this.maxMessageSize - this.pulled;
@@ -365,13 +366,15 @@ export class MessageReader {
   }
 }
 
-/** Where a reader stands: nowhere in particular, */
+// Where a reader stands. Numbers, as every message asks for it.
+
+/** Before a frame, or in a message of which nothing special is to be known. */
 const READING = 0;
-/** in a message in one frame, a text or a short binary one, that is gathered and told when it is whole, */
+/** In a message in one frame, a text or a short binary one, that is gathered and told when it is whole. */
 const GATHERING = 1;
-/** in a coded message of which there is more to be pulled, */
+/** In a coded message of which there is more to be pulled. */
 const PULLING = 2;
-/** at its end, with a `fault`. */
+/** Where nothing can be read any more: there is a `fault`. */
 const FAULTY = 3;
 
 /** What is pulled at once: most messages are over with it. */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { longMask } from "../../src/adapters/longs.js";
+import { simdMask } from "../../src/adapters/simd.js";
 import { portableUtf8 } from "../../src/bytes/utf8.js";
 import { knownOf } from "../../src/bytes/view.js";
 import { mask } from "../../src/frame/masking.js";
@@ -360,5 +362,36 @@ describe("a chunk whose buffer the application has transferred", () => {
     server.receive(wire.slice(first.length + 700), true);
     const [last] = pull(server);
     expect(last).toMatchObject({ type: "binary" });
+  });
+
+  it.each(ROLES)("takes those of a text with it that is gathered by a %s", (role) => {
+    const payload = new Uint8Array(1000).fill(0x61);
+    const wire = fromPeer(role, { opcode: 1, payload });
+    const head = wire.length - payload.length;
+    for (const size of [1, 20, 50, 200, 600]) {
+      const connection = opened(role);
+      connection.receive(wire.slice(0, head + 1), true);
+      expect(connection.nextEvent()).toBeUndefined();
+      const chunk = wire.slice(head + 1, head + 1 + size);
+      connection.receive(chunk, true);
+      structuredClone(chunk, { transfer: [chunk.buffer] });
+      expect(() => pull(connection)).not.toThrow();
+    }
+  });
+
+  it.each([
+    ["the portable kernel", mask],
+    ["the SIMD kernel", simdMask],
+    ["the kernel for V8", longMask],
+  ])("is left alone by %s", (_, kernel) => {
+    for (const length of [3, 20, 100, 2000]) {
+      // How often it was asked for before decides on the views that there are of it.
+      for (const before of [0, 1, 3]) {
+        const view = new Uint8Array(2000);
+        for (let round = 0; round < before; round++) kernel(view, 0, length, 0x0a0b0c0d);
+        structuredClone(view, { transfer: [view.buffer] });
+        expect(() => kernel(view, 0, length, 0x0a0b0c0d)).not.toThrow();
+      }
+    }
   });
 });

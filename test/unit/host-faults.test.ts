@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 
-import { FrameWriter } from "../../src/index.js";
+import type { DeflateCodec } from "../../src/index.js";
+import { FrameReader, FrameWriter, mask, portableDeflate } from "../../src/index.js";
 import { CODECS, both, TAKEOVER } from "../support/deflated.js";
-import { fromPeer, opened, repeatable, takeFrames } from "../support/opened.js";
+import { framesFromPeer, fromPeer, opened, repeatable, takeFrames } from "../support/opened.js";
 import { bytes, pull, summarize, takeAll } from "../support/wire.js";
 
-// A platform's `random` that throws is the host's fault. What was to be masked is not sent then, and may be sent again.
+// What a platform hands in and that throws is the host's fault. What was to be masked is not sent then, and may be sent again; what was to be
+// read is not lost.
 
 /** Entropy that fails once, when it is told to. */
 class Failing {
@@ -88,5 +90,47 @@ describe("a client whose `random` throws once", () => {
       });
       expect(writer.take()).toBeUndefined();
     }
+  });
+});
+
+describe("a reader whose platform throws once", () => {
+  it("is still inside a message that began in the frame whose mask failed", () => {
+    let fails = true;
+    const reader = new FrameReader({
+      masked: true,
+      mask(bytes, start, end, key) {
+        if (!fails) return mask(bytes, start, end, key);
+        fails = false;
+        throw new Error("no mask");
+      },
+    });
+    reader.receive(framesFromPeer("server", [{ opcode: 1, fin: false, payload: "a" }]), true);
+    expect(() => reader.next()).toThrow("no mask");
+    reader.receive(framesFromPeer("server", [{ opcode: 1, payload: "b" }]), true);
+    expect(reader.next()).toBe(false);
+    expect(reader.fault).toBe("interleaved-message");
+  });
+
+  it("goes on with the message that could not be inflated", () => {
+    let fails = true;
+    const codec: DeflateCodec = {
+      ...portableDeflate,
+      inflator(windowBits) {
+        const inflator = portableDeflate.inflator(windowBits);
+        const pullOnce = inflator.pull.bind(inflator);
+        inflator.pull = (...range) => {
+          if (!fails) return pullOnce(...range);
+          fails = false;
+          throw new Error("no memory");
+        };
+        return inflator;
+      },
+    };
+    const { client, server } = both({ codec, deflate: TAKEOVER });
+    client.sendText("one of a kind");
+    client.sendText("another");
+    server.receive(takeAll(client));
+    expect(() => server.nextEvent()).toThrow("no memory");
+    expect(pull(server)).toMatchObject([{ text: "one of a kind" }, { text: "another" }]);
   });
 });
