@@ -41,11 +41,7 @@ export class Output {
 
   private reserveAnew(length: number): number {
     if (this.size > 0 || length > LARGE) return this.reserveOwn(length);
-    if (slabUsed + length > slab.length) {
-      slab = new Uint8Array(SLAB_SIZE);
-      slabData = dataOf(slab);
-      slabUsed = 0;
-    }
+    if (slabUsed + length > slab.length) beginSlab();
     this.target = slab;
     this.ownData = undefined;
     this.start = this.end = slabUsed;
@@ -117,29 +113,28 @@ export class Output {
   /** Hands over what is queued, in order, up to `max` bytes; undefined where there is nothing. */
   take(max: number = Infinity): readonly Uint8Array[] | undefined {
     if (this.size === 0) return undefined;
-    if (this.chunks !== undefined || this.ownData !== undefined || this.size > max) return this.takeMany(max);
-    // Mostly it is one run in a slab, and nothing else is to be cleared.
-    const { target, start, end } = this;
-    remember(this, target, start, end);
+    if (this.target !== slab || this.chunks !== undefined || this.size > max) return this.takeMany(max);
+    // Mostly it is one run in the slab, and nothing else is to be cleared.
+    const { start, end } = this;
+    remember(this, start, end);
     this.target = NO_BYTES;
     this.start = this.end = this.size = 0;
-    return [runOf(target, start, end)];
+    return [runOf(start, end)];
   }
 
   /** The same for whatever there is, which is not nothing. */
   private takeMany(max: number): readonly Uint8Array[] {
     const isAll = this.size <= max;
     // Of what was taken before somebody may need something still.
-    const goesOn = this.isCut && takenBy === this && takenIsWritten;
+    const goesOn = !this.isCut || (takenBy === this && takenIs === WRITTEN_PART);
     if (!this.isCut) {
-      takenIsOwn = this.ownData !== undefined;
-      takenFrom = this.target.length > LARGEST_SPARE ? NO_BYTES : this.target; // which is kept until the next take
+      const isLarge = this.target.length > LARGEST_SPARE; // what is remembered is kept until the next take
+      takenRoom = this.ownData === undefined ? undefined : isLarge ? NO_BYTES : this.target;
       takenStart = this.start;
-      takenEnd = this.end;
+      takenEnd = this.target === slab ? this.end : -1;
     }
-    takenBy = goesOn || !this.isCut ? this : undefined;
-    takenIsAll = isAll;
-    takenIsWritten = false;
+    takenBy = goesOn ? this : undefined;
+    takenIs = isAll ? ALL : PART;
     if (isAll && this.chunks === undefined) {
       const run = viewOf(this.target, this.start, this.end);
       this.clear();
@@ -176,11 +171,13 @@ export class Output {
    */
   written(): void {
     if (takenBy !== this) return;
-    takenIsWritten = true;
-    if (!takenIsAll) return;
+    if (takenIs !== ALL) {
+      takenIs = WRITTEN_PART;
+      return;
+    }
     takenBy = undefined;
-    if (takenIsOwn) keepSpare(takenFrom);
-    else if (takenFrom === slab && takenEnd === slabUsed) giveBack(takenStart);
+    if (takenRoom !== undefined) keepSpare(takenRoom);
+    else if (takenEnd === slabUsed) slabUsed = usedAgainFrom = takenStart;
   }
 
   /** Drops what is queued. */
@@ -220,30 +217,41 @@ const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);
 let slabData = /* @__PURE__ */ dataOf(slab);
 let slabUsed = 0;
-/** Who took last, of what room, which run began and ended where, whether that was all, and whether it is written. */
-let takenBy: Output | undefined;
-let takenIsOwn = false;
-let takenFrom: Uint8Array = NO_BYTES;
-let takenStart = 0;
-let takenEnd = 0;
-let takenIsAll = false;
-let takenIsWritten = false;
 
-/** `output` took all it had, which was this run of a slab: what `takeMany` says of such, in short. */
-function remember(output: Output, target: Uint8Array, start: number, end: number): void {
-  takenBy = output;
-  takenIsOwn = takenIsWritten = false;
-  takenFrom = target;
-  takenStart = start;
-  takenEnd = end;
-  takenIsAll = true;
+function beginSlab(): void {
+  slab = new Uint8Array(SLAB_SIZE);
+  slabData = dataOf(slab);
+  slabUsed = 0;
+  if (takenRoom === undefined) takenBy = undefined; // of the slab before nothing is used again
+  usedAgainFrom = -1;
+  views.length = 0; // they keep that slab
+  viewStarts.fill(-1);
 }
 
-/** Where in which slab room was given back last. */
-let usedAgain = slab;
+const ALL = 0;
+const PART = 1;
+const WRITTEN_PART = 2;
+/** Who took last, and is to say that it is written; whether it was all there was. */
+let takenBy: Output | undefined;
+let takenIs: typeof ALL | typeof PART | typeof WRITTEN_PART = ALL;
+/** The room of its own that what was taken is of; undefined: it is of the slab, where the run began and ended so. */
+let takenRoom: Uint8Array | undefined;
+let takenStart = 0;
+let takenEnd = 0;
+
+/** `output` took all it had, which was this run of the slab: what `takeMany` says of such, in short. */
+function remember(output: Output, start: number, end: number): void {
+  takenBy = output;
+  takenIs = ALL;
+  takenRoom = undefined;
+  takenStart = start;
+  takenEnd = end;
+}
+
+/** Where in the slab room was given back last. */
 let usedAgainFrom = -1;
 /**
- * The views of that slab that were handed over from such a place, by length, and where each begins. Whoever gives the room back has no need
+ * The views of the slab that were handed over from such a place, by length, and where each begins. Whoever gives the room back has no need
  * of them any more, and a view takes longer to make than a small frame to write.
  */
 const views: Uint8Array[] = [];
@@ -251,29 +259,16 @@ const views: Uint8Array[] = [];
 const VIEWS = 256;
 const viewStarts: Int32Array = /* @__PURE__ */ new Int32Array(VIEWS).fill(-1);
 
-function giveBack(from: number): void {
-  slabUsed = usedAgainFrom = from;
-  if (usedAgain !== slab) forgetViews();
-}
-
-function forgetViews(): void {
-  usedAgain = slab;
-  views.length = 0; // they keep the slab before
-  viewStarts.fill(-1);
-}
-
-/** A view of `target[start, end)`: the one that was there before, where its room was given back. */
-function runOf(target: Uint8Array, start: number, end: number): Uint8Array {
+/** A view of `slab[start, end)`: the one that was there before, where its room was given back. */
+function runOf(start: number, end: number): Uint8Array {
   const length = end - start;
-  return target === usedAgain && viewStarts[length] === start
-    ? (views[length] as Uint8Array)
-    : viewAnew(target, start, end);
+  return viewStarts[length] === start ? (views[length] as Uint8Array) : viewAnew(start, end);
 }
 
-function viewAnew(target: Uint8Array, start: number, end: number): Uint8Array {
+function viewAnew(start: number, end: number): Uint8Array {
   const length = end - start;
-  const view = viewOf(target, start, end);
-  if (target === usedAgain && start === usedAgainFrom && length < VIEWS) {
+  const view = viewOf(slab, start, end);
+  if (start === usedAgainFrom && length < VIEWS) {
     viewStarts[length] = start;
     views[length] = view;
   }

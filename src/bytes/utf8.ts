@@ -200,23 +200,40 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
       if (first < 0xc2 || second > 0x3f) return -1;
       units[count++] = ((first & 0x1f) << 6) | second;
       i += 2;
-      continue;
-    }
-    if (first < 0xf0) {
-      // Much of Asia's text is one of these after the other.
-      for (let lead = first; (lead & 0xf0) === 0xe0; lead = bytes[i] as number) {
-        if (i + 3 > end) return -1;
-        const high = (bytes[i + 1] as number) ^ 0x80;
-        const low = (bytes[i + 2] as number) ^ 0x80;
-        const unit = ((lead & 0x0f) << 12) | (high << 6) | low;
-        if ((high | low) > 0x3f || unit < 0x800 || (unit & 0xf800) === 0xd800) return -1;
-        units[count++] = unit;
-        i += 3;
-        if (i >= end) return count;
+      // In most alphabets it is one of these after the other, a word long, and in much of Asia's text one of three bytes.
+      for (const last = end - 1; i < last; i += 2) {
+        const lead = bytes[i] as number;
+        const low = (bytes[i + 1] as number) ^ 0x80;
+        if (lead < 0xc2 || lead > 0xdf) break;
+        if (low > 0x3f) return -1;
+        units[count++] = ((lead & 0x1f) << 6) | low;
       }
       continue;
     }
     const third = i + 2 < end ? (bytes[i + 2] as number) ^ 0x80 : NO_CONTINUATION;
+    if (first < 0xf0) {
+      const unit = ((first & 0x0f) << 12) | (second << 6) | third;
+      if ((second | third) > 0x3f || isNoUnit(unit)) return -1;
+      units[count++] = unit;
+      i += 3;
+      // Two at a time.
+      for (const last = end - 5; i < last; i += 6) {
+        const first = (bytes[i] as number) ^ 0xe0;
+        const other = (bytes[i + 3] as number) ^ 0xe0;
+        if ((first | other) > 0x0f) break;
+        const second = (bytes[i + 1] as number) ^ 0x80;
+        const third = (bytes[i + 2] as number) ^ 0x80;
+        const otherSecond = (bytes[i + 4] as number) ^ 0x80;
+        const otherThird = (bytes[i + 5] as number) ^ 0x80;
+        const unit = (first << 12) | (second << 6) | third;
+        const next = (other << 12) | (otherSecond << 6) | otherThird;
+        if ((second | third | otherSecond | otherThird) > 0x3f || isNoUnit(unit) || isNoUnit(next)) return -1;
+        units[count] = unit;
+        units[count + 1] = next;
+        count += 2;
+      }
+      continue;
+    }
     const fourth = i + 3 < end ? (bytes[i + 3] as number) ^ 0x80 : NO_CONTINUATION;
     const point = ((first & 0x0f) << 18) | (second << 12) | (third << 6) | fourth;
     if ((second | third | fourth) > 0x3f || point < 0x10000 || point > 0x10ffff) return -1;
@@ -226,6 +243,11 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
     i += 4;
   }
   return count;
+}
+
+/** Whether three bytes may not stand for this: two would do, or it is a half of a pair. RFC 3629 3 */
+function isNoUnit(unit: number): boolean {
+  return unit < 0x800 || (unit & 0xf800) === 0xd800;
 }
 
 /** Stands for the byte that a cut code point lacks. */

@@ -94,6 +94,47 @@ describe("UTF-8 (RFC 3629)", () => {
     expect(compared).toBe(65536 + 32 * 13 * 13 * 5);
   });
 
+  // Runs of one width are decoded several at a time.
+  for (const [name, unit] of [
+    ["two bytes", "d0b6"],
+    ["three bytes", "e6b188"],
+    ["three bytes, the lowest", "e0a080"],
+    ["three bytes, below the surrogates", "ed9fbf"],
+    ["three bytes, the highest", "efbfbf"],
+    ["four bytes", "f09f9880"],
+  ] as const) {
+    it(`agrees with the platform on runs of ${name}, with any byte of them wrong, and cut anywhere`, () => {
+      const edges = [
+        0x00, 0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5,
+      ];
+      let right = 0;
+      let wrong = 0;
+      for (let count = 1; count <= 7; count++) {
+        for (const [before, behind] of [
+          ["", ""],
+          ["61", "2e"],
+          ["d0b6", "e6b188"],
+        ] as const) {
+          const whole = fromHex(before + unit.repeat(count) + behind);
+          for (let at = 0; at < whole.length; at++) {
+            for (const edge of edges) {
+              const data = whole.slice();
+              data[at] = edge;
+              for (const end of [data.length, at + 1]) {
+                const text = reference(data.subarray(0, end));
+                if (portableUtf8.decode(data, 0, end) !== text) expect.fail(toHex(data.subarray(0, end)));
+                if (text === undefined) wrong++;
+                else right++;
+              }
+            }
+          }
+        }
+      }
+      expect(right).toBeGreaterThan(100);
+      expect(wrong).toBeGreaterThan(1000);
+    });
+  }
+
   it("encodes every code point as the platform does", () => {
     const target = new Uint8Array(4);
     const encoder = new TextEncoder();
