@@ -166,8 +166,8 @@ export class Output {
   }
 
   /**
-   * What was taken last is needed by nobody any more. Once that is all there was, its room is used again: of the slab, if nothing was
-   * written behind it.
+   * What was taken last is needed by nobody any more. Once that is all there was, its room is used again, and so is the view of it: of
+   * the slab, if nothing was written behind it.
    */
   written(): void {
     if (takenBy !== this) return;
@@ -176,8 +176,12 @@ export class Output {
       return;
     }
     takenBy = undefined;
-    if (takenRoom !== undefined) keepSpare(takenRoom);
-    else if (takenEnd === slabUsed) slabUsed = usedAgainFrom = takenStart;
+    if (takenRoom !== undefined) {
+      keepSpare(takenRoom);
+      takenRoom = undefined;
+    } else if (takenEnd === slabUsed) {
+      slabUsed = usedAgainFrom = takenStart;
+    }
   }
 
   /** Drops what is queued. */
@@ -230,12 +234,14 @@ function beginSlab(): void {
 
 const ALL = 0;
 const PART = 1;
+/** A part that was written, as were all before it. */
 const WRITTEN_PART = 2;
 /** Who took last, and is to say that it is written; whether it was all there was. */
 let takenBy: Output | undefined;
 let takenIs: typeof ALL | typeof PART | typeof WRITTEN_PART = ALL;
-/** The room of its own that what was taken is of; undefined: it is of the slab, where the run began and ended so. */
+/** The room of its own that what was taken is of, or NO_BYTES for one too large to be kept; undefined: it is no such room's. */
 let takenRoom: Uint8Array | undefined;
+/** Where its run in the slab begins and ends; an end of -1: it is not of this slab. */
 let takenStart = 0;
 let takenEnd = 0;
 

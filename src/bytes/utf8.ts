@@ -200,7 +200,7 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
       if (first < 0xc2 || second > 0x3f) return -1;
       units[count++] = ((first & 0x1f) << 6) | second;
       i += 2;
-      // In most alphabets it is one of these after the other, a word long, and in much of Asia's text one of three bytes.
+      // Most alphabets have one of these after the other, a word long.
       for (const last = end - 1; i < last; i += 2) {
         const lead = bytes[i] as number;
         const low = (bytes[i + 1] as number) ^ 0x80;
@@ -216,20 +216,20 @@ export function decodeUnits(units: Uint16Array, bytes: Uint8Array, start: number
       if ((second | third) > 0x3f || isNoUnit(unit)) return -1;
       units[count++] = unit;
       i += 3;
-      // Two at a time.
+      // Much of Asia's text is one of these after the other: two at a time need fewer checks.
       for (const last = end - 5; i < last; i += 6) {
-        const first = (bytes[i] as number) ^ 0xe0;
-        const other = (bytes[i + 3] as number) ^ 0xe0;
-        if ((first | other) > 0x0f) break;
-        const second = (bytes[i + 1] as number) ^ 0x80;
-        const third = (bytes[i + 2] as number) ^ 0x80;
-        const otherSecond = (bytes[i + 4] as number) ^ 0x80;
-        const otherThird = (bytes[i + 5] as number) ^ 0x80;
-        const unit = (first << 12) | (second << 6) | third;
-        const next = (other << 12) | (otherSecond << 6) | otherThird;
-        if ((second | third | otherSecond | otherThird) > 0x3f || isNoUnit(unit) || isNoUnit(next)) return -1;
-        units[count] = unit;
-        units[count + 1] = next;
+        const highA = (bytes[i] as number) ^ 0xe0;
+        const highB = (bytes[i + 3] as number) ^ 0xe0;
+        if ((highA | highB) > 0x0f) break;
+        const middleA = (bytes[i + 1] as number) ^ 0x80;
+        const lowA = (bytes[i + 2] as number) ^ 0x80;
+        const middleB = (bytes[i + 4] as number) ^ 0x80;
+        const lowB = (bytes[i + 5] as number) ^ 0x80;
+        const unitA = (highA << 12) | (middleA << 6) | lowA;
+        const unitB = (highB << 12) | (middleB << 6) | lowB;
+        if ((middleA | lowA | middleB | lowB) > 0x3f || isNoUnit(unitA) || isNoUnit(unitB)) return -1;
+        units[count] = unitA;
+        units[count + 1] = unitB;
         count += 2;
       }
       continue;

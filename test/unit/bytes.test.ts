@@ -296,28 +296,48 @@ describe("Output", () => {
     expect(toHex(concat(output.take() ?? []))).toBe("04");
   });
 
-  it("what was taken and written makes room in its slab, not in the next one", () => {
+  describe("what was taken and written makes room in its slab, not in the next one", () => {
     const half = 16_384;
+    /** Queues half a slab; returns the slab. */
     const fill = (output: Output, value: number): Uint8Array => {
       const at = output.reserve(half);
       output.target.fill(value, at, at + half);
       output.commit(half);
       return output.target;
     };
-    const begin = fill(new Output(), 0);
-    while (fill(new Output(), 0) === begin);
-    fill(new Output(), 0);
-    const [first, second, third] = [new Output(), new Output(), new Output()];
-    const slab = fill(first, 1); // the first half of a slab
-    expect(new Set(concat(first.take() ?? []))).toEqual(new Set([1]));
-    first.written();
-    expect(fill(first, 2)).toBe(slab); // and again
-    first.take();
-    fill(new Output(), 0); // its second half
-    expect(fill(second, 3)).not.toBe(slab);
-    first.written();
-    fill(third, 4);
-    expect(new Set(concat(second.take() ?? []))).toEqual(new Set([3]));
+    /** What comes next begins a slab. */
+    const endSlab = (): void => {
+      const begin = fill(new Output(), 0);
+      while (fill(new Output(), 0) === begin);
+      fill(new Output(), 0);
+    };
+
+    it("where it was taken before the next one began", () => {
+      endSlab();
+      const [first, second, third] = [new Output(), new Output(), new Output()];
+      const slab = fill(first, 1); // the first half of a slab
+      expect(new Set(concat(first.take() ?? []))).toEqual(new Set([1]));
+      first.written();
+      expect(fill(first, 2)).toBe(slab); // and again
+      first.take();
+      fill(new Output(), 0); // its second half
+      expect(fill(second, 3)).not.toBe(slab);
+      first.written();
+      fill(third, 4);
+      expect(new Set(concat(second.take() ?? []))).toEqual(new Set([3]));
+    });
+
+    it("where it was taken after that", () => {
+      endSlab();
+      const [first, second, third] = [new Output(), new Output(), new Output()];
+      const slab = fill(first, 1);
+      fill(new Output(), 0); // its second half
+      expect(fill(second, 3)).not.toBe(slab);
+      expect(new Set(concat(first.take() ?? []))).toEqual(new Set([1])); // it ends where the other does
+      first.written();
+      fill(third, 4);
+      expect(new Set(concat(second.take() ?? []))).toEqual(new Set([3]));
+    });
   });
 
   it("what was taken and written is handed over again, with other bytes, and nothing that was not written", () => {

@@ -114,6 +114,9 @@ describe("UTF-8 (RFC 3629)", () => {
           ["", ""],
           ["61", "2e"],
           ["d0b6", "e6b188"],
+          ["f09f9880", "d0b66161"],
+          ["e6b188", "616161e6b188"],
+          ["", "f09f9880d0b6"],
         ] as const) {
           const whole = fromHex(before + unit.repeat(count) + behind);
           for (let at = 0; at < whole.length; at++) {
