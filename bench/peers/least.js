@@ -289,13 +289,11 @@ class Writer {
   text(text) {
     if (text.length <= SHORT_TEXT && this.ascii(text)) return;
     const keySize = this.masked ? 4 : 0;
-    const guessed = this.end + (text.length < 126 ? 2 : text.length < 65536 ? 4 : 10) + keySize;
+    const guessed = this.end + headerSize(text.length) + keySize;
     const length = utf8.encodeInto(text, output, guessed) - guessed;
-    let at = this.header(this.end, 0x81, length) + keySize;
-    if (at !== guessed) {
-      output.copyWithin(at, guessed, guessed + length);
-      this.header(this.end, 0x81, length);
-    }
+    const at = this.end + headerSize(length) + keySize;
+    if (at !== guessed) output.copyWithin(at, guessed, guessed + length);
+    this.header(this.end, 0x81, length);
     this.end = at + length;
     if (!this.masked) return;
     const key = random();
@@ -330,6 +328,10 @@ class Writer {
     }
     return [end < KEPT_VIEWS ? (this.views[end] ??= viewOf(output, 0, end)) : viewOf(output, 0, end)];
   }
+}
+
+function headerSize(length) {
+  return length < 126 ? 2 : length < 65536 ? 4 : 10;
 }
 
 /** Up to this many code units a loop is faster than the encoder and the kernel. */
