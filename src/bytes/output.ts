@@ -166,8 +166,8 @@ export class Output {
   }
 
   /**
-   * What was taken last is needed by nobody any more. Once that is all there was, its room is used again, and so is the view of it: of
-   * the slab, if nothing was written behind it.
+   * What was taken last is needed by nobody any more. Once that is all there was, its room is used again; the slab's only if nothing was
+   * written behind it, and then the view of it may be handed over again, too.
    */
   written(): void {
     if (takenBy !== this) return;
