@@ -1,6 +1,24 @@
 import type { Allocate, MaskInto } from "../platform.js";
 import { bufferOf, knownOf, viewOf } from "./view.js";
 
+/** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
+const HOLD_FROM = 256;
+const PINNED = 4;
+/** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
+export const FEW = 32;
+/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper, as long as nobody asks for their buffer. */
+export const SMALLEST = 64;
+const LARGEST_TAIL = 65536;
+/** For what is known to be shorter than this, room is made at once. */
+const AHEAD = 2048;
+/**
+ * What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. A message of 16 KiB,
+ * and the key before it.
+ */
+const CUT_UP_TO = 16384 + 8;
+/** Four of those; about as large as the chunks of which messages are views that lie in them whole. */
+const SLAB_SIZE = CUT_UP_TO * 4;
+
 /**
  * Gathers pieces of bytes, in memory that grows with what has arrived, never with what is announced. Pieces that make up much of
  * their buffer stay where they are until all is there, the others are copied, so that a few bytes never pin a whole chunk.
@@ -148,19 +166,8 @@ interface Part {
 }
 
 const NO_BYTES = new Uint8Array(0);
-/** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
-const HOLD_FROM = 256;
-const PINNED = 4;
-/** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
-export const FEW = 32;
 
 // Allocating a buffer takes longer than filling one of a few KiB.
-
-/** Engines keep arrays up to this many bytes in their own heap, which is much cheaper, as long as nobody asks for their buffer. */
-export const SMALLEST = 64;
-const LARGEST_TAIL = 65536;
-/** For what is known to be shorter than this, room is made at once. */
-const AHEAD = 2048;
 
 /**
  * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else ever sees, and that
@@ -183,14 +190,6 @@ function roomFor(count: number, copied: number, left: number): Uint8Array {
 function giveBack(tail: Uint8Array): void {
   if (tail.length > SMALLEST && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
 }
-
-/**
- * What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. A message of 16 KiB,
- * and the key before it.
- */
-const CUT_UP_TO = 16384 + 8;
-/** Four of those; about as large as the chunks of which messages are views that lie in them whole. */
-const SLAB_SIZE = CUT_UP_TO * 4;
 
 /** Room for what is handed over. */
 class HandedOver {

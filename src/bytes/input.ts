@@ -1,3 +1,6 @@
+/** Many small chunks share a buffer of so many bytes. */
+const SHARED_CHUNK = 1024;
+
 /** What has been received and not been parsed yet: one chunk under the reader's eyes, the rest waiting behind it. */
 export class Input {
   /** The chunk being read: what is unread of it is `bytes[position, end)`. */
@@ -98,4 +101,3 @@ export class Input {
 }
 
 const NO_BYTES = new Uint8Array(0);
-const SHARED_CHUNK = 1024;

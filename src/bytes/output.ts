@@ -1,6 +1,29 @@
 import type { Allocate } from "../platform.js";
 import { dataOf, viewOf } from "./view.js";
 
+/** From this many bytes on, what need not be changed is passed through instead of copied. */
+export const PASS_FROM = 1024;
+/** The least room that is made for one connection alone, and the most beyond what is asked for: as much as waits already. */
+const OWN_ROOM = 4096;
+const MOST_ROOM = 262_144;
+/** A header's length is not known before what it is of. */
+const SPARE = 16;
+/** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
+const SLAB_SIZE = 32768;
+/** What was taken last: all there was, a part of it, or a part that was written, as were all before it. */
+const ALL = 0;
+const PART = 1;
+const WRITTEN_PART = 2;
+/** Views of so many bytes, and more, are not kept. */
+const VIEWS = 256;
+/** What is longer than this is large. */
+const LARGE = SLAB_SIZE / 2;
+/** Nobody gets a room of more than so many times what it is for: a slow peer would keep the rest, too. */
+const PINNED = 8;
+/** Several messages find room in it; longer ones are kept, too, if they are not longer than that. */
+const LEAST_SPARE = LARGE * PINNED;
+const LARGEST_SPARE = 2_097_152;
+
 /**
  * What is to be sent and has not been taken yet. Small pieces stand side by side in slabs that all connections share,
  * so that an idle one holds nothing; large ones are passed through. Nothing is rewritten once it was taken, unless whoever took it says
@@ -208,16 +231,6 @@ export class Output {
 
 const NO_BYTES = new Uint8Array(0);
 
-/** From this many bytes on, what need not be changed is passed through instead of copied. */
-export const PASS_FROM = 1024;
-
-/** The least room that is made for one connection alone, and the most beyond what is asked for: as much as waits already. */
-const OWN_ROOM = 4096;
-const MOST_ROOM = 262_144;
-/** A header's length is not known before what it is of. */
-const SPARE = 16;
-/** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
-const SLAB_SIZE = 32768;
 let slab: Uint8Array = new Uint8Array(0);
 let slabData = /* @__PURE__ */ dataOf(slab);
 let slabUsed = 0;
@@ -232,11 +245,7 @@ function beginSlab(): void {
   viewStarts.fill(-1);
 }
 
-const ALL = 0;
-const PART = 1;
-/** A part that was written, as were all before it. */
-const WRITTEN_PART = 2;
-/** Who took last, and is to say that it is written; whether it was all there was. */
+/** Who took last, and is to say that it is written; and what it took. */
 let takenBy: Output | undefined;
 let takenIs: typeof ALL | typeof PART | typeof WRITTEN_PART = ALL;
 /** The room of its own that what was taken is of, or NO_BYTES for one too large to be kept; undefined: it is no such room's. */
@@ -261,8 +270,6 @@ let usedAgainFrom = -1;
  * of them any more, and a view takes longer to make than a small frame to write.
  */
 const views: Uint8Array[] = [];
-/** Views of so many bytes, and more, are not kept. */
-const VIEWS = 256;
 const viewStarts: Int32Array = /* @__PURE__ */ new Int32Array(VIEWS).fill(-1);
 
 /** A view of `slab[start, end)`: the one that was there before, where its room was given back. */
@@ -283,13 +290,6 @@ function viewAnew(start: number, end: number): Uint8Array {
 
 /** A room for large messages that was written. It is used again, which spares what costs more than to fill it: the memory. */
 let spare: Uint8Array = NO_BYTES;
-/** What is longer than this is large. */
-const LARGE = SLAB_SIZE / 2;
-/** Nobody gets a room of more than so many times what it is for: a slow peer would keep the rest, too. */
-const PINNED = 8;
-/** Several messages find room in it; longer ones are kept, too, if they are not longer than that. */
-const LEAST_SPARE = LARGE * PINNED;
-const LARGEST_SPARE = 2_097_152;
 
 function keepSpare(room: Uint8Array): void {
   if (room.length <= Math.max(LARGE, spare.length)) return;

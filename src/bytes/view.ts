@@ -1,3 +1,8 @@
+/** Of larger buffers nothing is kept: it would keep them, too. */
+const KEEP_UP_TO = 2_097_152;
+/** Nor of arrays up to this many bytes, which hold hardly more than one message, and may have no buffer yet. */
+const KEEP_FROM = 65;
+
 /**
  * What is known of an array. A chunk holds many messages, and each of them asks for the same: asking a `Buffer` for its buffer takes
  * longer than making a view of it, and what reads words in it takes longer to make than to mask a small frame.
@@ -29,11 +34,6 @@ const NOTHING = /* @__PURE__ */ new Known(new Uint8Array(0));
 // Of the last two arrays, as one is read while another is written. They serve all connections.
 let latest = NOTHING;
 let other = NOTHING;
-
-/** Of larger buffers nothing is kept: it would keep them, too. */
-const KEEP_UP_TO = 2_097_152;
-/** Nor of arrays up to this many bytes, which hold hardly more than one message, and may have no buffer yet. */
-const KEEP_FROM = 65;
 
 /** What is known of `bytes`: much, where it was asked for before. */
 export function knownOf(bytes: Uint8Array): Known {

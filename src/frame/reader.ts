@@ -17,6 +17,13 @@ import {
 } from "./header.js";
 import { mask, rotateKey } from "./masking.js";
 
+/** No opcode: what `nextWhole` returns for all that is not so simple. */
+export const NONE = 0;
+
+// Which table of first bytes holds (below): a sum of these.
+const INSIDE_MESSAGE = 0x100;
+const RSV1_ALLOWED = 0x200;
+
 /** What frames to read, and from where. */
 export interface FrameReaderOptions {
   /** Whether the frames to read are masked: those of a client are, those of a server are not (RFC 6455 5.1). */
@@ -63,8 +70,6 @@ export class FrameReader {
   /** Whether the frame begins with this piece. */
   first = true;
 
-  /** Whether it stands between two messages, with nothing read of the next. */
-  atRest = true;
   /** Once nothing can be read any more: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
   faultOffset = 0;
@@ -76,6 +81,8 @@ export class FrameReader {
   private readonly shortHeaderSize: number;
   /** The longest message for `nextWhole`: of a length that two bytes hold, and within the limits. */
   private readonly maxWholeLength: number;
+  /** That while it stands between two messages, with nothing read of the next; else -1, so that no message is short enough. */
+  private wholeUpTo: number;
   private readonly maxFrameSize: number;
   private readonly maxMessageSize: number;
   /** Coded, a message may be longer than it is: DEFLATE has stored blocks, and empty ones. */
@@ -105,10 +112,16 @@ export class FrameReader {
     this.maxFrameSize = options.maxFrameSize ?? Infinity;
     this.maxMessageSize = options.maxMessageSize ?? Infinity;
     this.maxWholeLength = Math.floor(Math.min(65535, this.maxFrameSize, this.maxMessageSize));
+    this.wholeUpTo = this.maxWholeLength;
     this.maxCodedSize = Math.ceil(this.maxMessageSize * (1 + 1 / 64)) + 1024;
     this.applyMask = options.mask ?? mask;
     this.leavesMasked = options.leavesMasked ?? false;
     this.table = options.rsv1 === true ? RSV1_ALLOWED : 0;
+  }
+
+  /** Whether it stands between two messages, with nothing read of the next. */
+  get atRest(): boolean {
+    return this.wholeUpTo >= 0;
   }
 
   /** The frame's opcode (RFC 6455 11.8). */
@@ -169,7 +182,7 @@ export class FrameReader {
   nextWhole(): typeof TEXT | typeof BINARY | typeof NONE {
     const { input, shortHeaderSize } = this;
     const { bytes, position, end } = input;
-    if (!this.atRest || end - position < shortHeaderSize) return NONE;
+    if (end - position < shortHeaderSize) return NONE;
     const firstByte = bytes[position] as number;
     if (firstByte !== (FIN | BINARY) && firstByte !== (FIN | TEXT)) return NONE;
     let length = (bytes[position + 1] as number) ^ this.maskBit; // over 127 with the wrong mask bit
@@ -180,7 +193,7 @@ export class FrameReader {
       if (length < 126) return NONE; // RFC 6455 5.2
       start += 2;
     }
-    if (length > this.maxWholeLength || length > end - start) return NONE;
+    if (length > this.wholeUpTo || length > end - start) return NONE;
     this.start = start;
     this.end = input.position = start + length;
     return firstByte === (FIN | BINARY) ? BINARY : TEXT;
@@ -241,13 +254,14 @@ export class FrameReader {
 
   /** `next` for all that is not so simple. */
   nextOfAnyKind(): boolean {
-    this.atRest = false; // should a kernel throw
+    this.wholeUpTo = -1; // should a kernel throw
     const more = this.readOn();
-    this.atRest =
+    const atRest =
       this.missing === 0 &&
       this.headerSize === 0 &&
       (this.table & INSIDE_MESSAGE) === 0 &&
       this.fault === undefined;
+    if (atRest) this.wholeUpTo = this.maxWholeLength;
     return more;
   }
 
@@ -422,9 +436,6 @@ export class FrameReader {
 
 const NO_BYTES = new Uint8Array(0);
 
-/** No opcode: what `nextWhole` returns for all that is not so simple. */
-export const NONE = 0;
-
 function readUint32(bytes: Uint8Array, at: number): number {
   return (
     (bytes[at] as number) * 2 ** 24 +
@@ -435,8 +446,6 @@ function readUint32(bytes: Uint8Array, at: number): number {
 // One look at a frame's first byte decides on everything in it: the tables hold a verdict for each of its 256 values,
 // in and out of a fragmented message, with RSV1 and without.
 
-const INSIDE_MESSAGE = 0x100;
-const RSV1_ALLOWED = 0x200;
 /** What a first byte may be: a verdict is an index. */
 const VERDICTS = [
   undefined, // lawful

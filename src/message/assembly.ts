@@ -2,6 +2,11 @@ import { BytesAssembly } from "../bytes/assembly.js";
 import { CHECK_NATIVELY_FROM, checkUtf8, codePointSeam, decodeAs, isUtf8 } from "../bytes/utf8.js";
 import type { Utf8 } from "../platform.js";
 
+/** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */
+const CUT = -1;
+/** The longest text that is gathered where it is decoded. */
+const LARGEST_ROOM = 1_048_576;
+
 /** Gathers the pieces of a text, checked as they come (RFC 6455 8.1), cut only between code points. */
 export class TextAssembly {
   private readonly held = new BytesAssembly();
@@ -122,12 +127,8 @@ function decodeValid(utf8: Utf8, bytes: Uint8Array, size: number, isAscii: boole
   return decodeAs(utf8, bytes, 0, size, isAscii) as string;
 }
 
-/** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */
-const CUT = -1;
-
 /** Where texts are gathered to be decoded at once. It is kept, as memory costs more than to fill it, and so it is not larger than LARGEST_ROOM. */
 let gathered: Uint8Array = /* @__PURE__ */ new Uint8Array(65536);
-const LARGEST_ROOM = 1_048_576;
 
 /** Room to gather a text of `length` bytes in; undefined where that is too long to be decoded at once. */
 function decodingRoom(length: number): Uint8Array | undefined {

@@ -3,6 +3,9 @@ import { viewOf } from "../bytes/view.js";
 import { readKey } from "../frame/header.js";
 import type { Mask } from "../platform.js";
 
+/** From this many bytes on a payload is unmasked through a view of its own. */
+const LONG = 512;
+
 // A busy connection makes an event for each message, and its size tells what the engine pays for that: what all have in common is not in
 // each of them.
 /* eslint-disable @typescript-eslint/class-literal-property-style */
@@ -136,6 +139,5 @@ export class BinaryPiece extends BinaryEvent {
 }
 
 const NO_BYTES = new Uint8Array(0);
-const LONG = 512;
 /** No mask is to be taken off, and the view is made. A function, as a mask is: engines compare those at once. */
 const LOOKED: Mask = () => undefined;

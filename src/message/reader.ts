@@ -21,6 +21,17 @@ export interface MessageReaderOptions extends FrameReaderOptions {
   readonly allocate: Allocate | undefined;
 }
 
+// Where a reader stands. Numbers, as every message asks for it.
+
+/** Before a frame, or in a message of which nothing special is to be known. */
+const READING = 0;
+/** In a message in one frame, a text or a short binary one, that is gathered and told when it is whole. */
+const GATHERING = 1;
+/** In a coded message of which there is more to be pulled. */
+const PULLING = 2;
+/** Where nothing can be read any more: there is a `fault`. */
+const FAULTY = 3;
+
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
 
@@ -365,17 +376,6 @@ export class MessageReader {
     this.faultOffset = offset;
   }
 }
-
-// Where a reader stands. Numbers, as every message asks for it.
-
-/** Before a frame, or in a message of which nothing special is to be known. */
-const READING = 0;
-/** In a message in one frame, a text or a short binary one, that is gathered and told when it is whole. */
-const GATHERING = 1;
-/** In a coded message of which there is more to be pulled. */
-const PULLING = 2;
-/** Where nothing can be read any more: there is a `fault`. */
-const FAULTY = 3;
 
 /** What is pulled at once: most messages are over with it. */
 const pulledBytes = /* @__PURE__ */ new Uint8Array(16384);
