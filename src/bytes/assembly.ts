@@ -88,6 +88,18 @@ export class BytesAssembly {
     this.tailStart = this.tailEnd = 0;
   }
 
+  /**
+   * Where all that was gathered and `bytes[start, end)` behind it fill a small array, which nobody else has: adds that, hands the array
+   * over, and begins anew. Else undefined, and nothing has changed.
+   */
+  takeFilled(bytes: Uint8Array, start: number, end: number, key: number): Uint8Array | undefined {
+    const { tail, tailEnd } = this;
+    if (tail.length > SMALLEST || this.size + end - start !== tail.length) return undefined;
+    this.copy(bytes, start, end, key, tail, tailEnd);
+    this.clear();
+    return tail;
+  }
+
   /** Hands over what was gathered, in one piece, and begins anew. */
   take(): Uint8Array {
     const { size } = this;
@@ -176,11 +188,14 @@ const NO_BYTES = new Uint8Array(0);
 const spares: (Uint8Array | undefined)[] = [];
 const sizeClass = (size: number): number => 32 - Math.clz32(size - 1);
 
-/** A tail for `count` bytes, and as many again as were `copied` before, if there will be so many as are `left`. */
+/**
+ * A tail for `count` bytes, and as many again as were `copied` before, if there will be so many as are `left`. What is known to be short
+ * fills its tail.
+ */
 function roomFor(count: number, copied: number, left: number): Uint8Array {
   const ahead = Math.max(Math.min(copied * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : SMALLEST);
   const wanted = Math.max(count, Math.min(ahead, left));
-  if (wanted <= SMALLEST) return new Uint8Array(SMALLEST);
+  if (wanted <= SMALLEST) return new Uint8Array(Math.min(left, SMALLEST));
   const index = sizeClass(wanted);
   const spare = spares[index];
   spares[index] = undefined;

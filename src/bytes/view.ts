@@ -41,8 +41,11 @@ export function knownOf(bytes: Uint8Array): Known {
 }
 
 function look(bytes: Uint8Array): Known {
-  const known = bytes === other.bytes ? other : new Known(bytes);
-  if (bytes.length < KEEP_FROM || bufferOf(known).byteLength > KEEP_UP_TO) return known;
+  let known = other;
+  if (bytes !== known.bytes) {
+    known = new Known(bytes);
+    if (bytes.length < KEEP_FROM || bufferOf(known).byteLength > KEEP_UP_TO) return known;
+  }
   other = latest;
   latest = known;
   return known;

@@ -224,20 +224,25 @@ export class FrameReader {
   }
 
   /**
-   * @internal Goes on where the chunk has nothing but a part of the frame's payload, and not its last: skips that part, which is the input's
-   * `bytes[start, end)`, masked with `key`, and returns how many bytes it has. Else it returns 0, and nothing is skipped.
+   * @internal Goes on in the payload of a message in one frame: reads what the chunk has of it, which is the input's `bytes[start, end)`,
+   * masked with `key`. Returns whether the message is over.
    */
-  skipPart(): number {
-    const { input } = this;
+  readPart(): boolean {
+    const { input, missing } = this;
     const { position, end } = input;
     const count = end - position;
-    if (count >= this.missing) return 0;
     this.start = position;
-    this.end = input.position = end;
-    this.missing -= count;
     this.key = this.frameKey;
-    this.frameKey = rotateKey(this.frameKey, count);
-    return count;
+    if (count < missing) {
+      this.end = input.position = end;
+      this.missing = missing - count;
+      this.frameKey = rotateKey(this.frameKey, count);
+      return false;
+    }
+    this.end = input.position = position + missing;
+    this.missing = 0;
+    this.wholeUpTo = this.maxWholeLength;
+    return true;
   }
 
   /**

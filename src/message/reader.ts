@@ -124,7 +124,7 @@ export class MessageReader {
       const piece = this.pull();
       if (piece !== undefined || this.isFaulty()) return piece;
     }
-    if (this.state === GATHERING && !this.gatherPart()) return undefined;
+    if (this.state === GATHERING) return this.gather();
     for (let more = frames.nextOfAnyKind(); more; more = !this.isFaulty() && frames.next()) {
       const { opcode, missing } = frames;
       if (opcode >= CLOSE) {
@@ -172,21 +172,25 @@ export class MessageReader {
     return true;
   }
 
-  /** Goes on with a message in one frame that comes in many chunks, where the whole chunk is a part of it. False: bytes are needed. */
-  private gatherPart(): boolean {
-    const { frames, applyMask } = this;
+  /** Goes on with a message in one frame that comes in many chunks, to its end. Undefined: bytes are needed, or there is a `fault`. */
+  private gather(): TextEvent | BinaryEvent | undefined {
+    const { frames } = this;
     const { input } = frames;
-    const { bytes } = input;
-    if (frames.skipPart() === 0) return true;
-    const { start, end, key, length } = frames;
-    if (this.opcode === TEXT) {
-      const isAscii = key !== 0 && applyMask(bytes, start, end, key, true) === true;
-      this.textPiece(bytes, start, end, false, isAscii);
-      if (this.state === FAULTY) return false;
-    } else {
-      (this.bytes as BytesAssembly).append(bytes, start, end, length, staysMasked(length) ? 0 : key);
+    while (input.position < input.end || input.advance()) {
+      const { bytes } = input;
+      const over = frames.readPart();
+      const { start, end, key, length } = frames;
+      if (this.opcode === TEXT) {
+        const isAscii = key !== 0 && this.applyMask(bytes, start, end, key, true) === true;
+        const event = this.textPiece(bytes, start, end, over, isAscii);
+        if (over || this.isFaulty()) return event;
+      } else if (over) {
+        return this.endBinary(bytes, start, end, length, key, staysMasked(length));
+      } else {
+        (this.bytes as BytesAssembly).append(bytes, start, end, length, staysMasked(length) ? 0 : key);
+      }
     }
-    return input.advance();
+    return undefined;
   }
 
   /** It may stay masked until somebody looks at it. */
@@ -294,24 +298,38 @@ export class MessageReader {
       return end > start ? new BinaryPiece(bytes, start, end, undefined) : undefined;
     }
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
-    const { key, length, isWhole } = this.frames;
-    const before = assembly.size;
+    const { length, isWhole } = this.frames;
+    const key = this.coded ? 0 : this.frames.key; // what was decoded has none
     const isShort = isWhole && length <= SHORT && !this.coded;
     const asItCame = isShort && staysMasked(length);
-    const unmasked = asItCame || this.coded ? 0 : key;
-    if (!this.coded) this.state = isShort && !final ? GATHERING : READING;
-    if (!final) {
-      assembly.append(bytes, start, end, this.total(before, end - start), unmasked);
-      return undefined;
-    }
-    const size = before + end - start;
+    const { size } = assembly;
+    if (final) return this.endBinary(bytes, start, end, size + end - start, key, asItCame);
+    if (isShort) this.state = GATHERING;
+    assembly.append(bytes, start, end, this.total(size, end - start), asItCame ? 0 : key);
+    return undefined;
+  }
+
+  /** A binary message of `size` bytes that ends with `bytes[start, end)`; what was gathered before is masked as well, if it stays `asItCame`. */
+  private endBinary(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    size: number,
+    key: number,
+    asItCame: boolean,
+  ): BinaryEvent {
+    const assembly = this.bytes as BytesAssembly;
+    this.state = READING;
+    const filled = assembly.takeFilled(bytes, start, end, key);
+    if (filled !== undefined) return BinaryEvent.of(filled);
     // Its key goes before what stays masked, as it stands in a frame.
     const keySize = asItCame && key !== 0 ? 4 : 0;
     const target = handedOver.reserve(keySize + size, this.allocate);
     const at = handedOver.at + keySize;
-    assembly.copy(bytes, start, end, unmasked, target, assembly.takeInto(target, at));
+    const last = assembly.takeInto(target, at);
+    assembly.copy(bytes, start, end, asItCame ? 0 : key, target, last);
     if (keySize > 0) {
-      writeKey(rotateKey(key, -before), target, at - keySize);
+      writeKey(rotateKey(key, at - last), target, at - keySize);
       return new BinaryEvent(target, at, at + size, this.binaryMask);
     }
     return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target);
