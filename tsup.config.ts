@@ -21,12 +21,12 @@ export default defineConfig({
   dts: { compilerOptions: { stripInternal: true } },
   clean: true,
   treeshake: true,
-  // Nothing but this: a number that is declared before its use is written where it is used. A bundle's constants are variables, which engines
-  // read anew each time, and ask what they are.
+  // For this alone: a number that is declared before its use in a chunk is written where it is used. A bundle's constants are variables, which
+  // engines read anew each time, and ask what they are.
   minify: "terser",
   terserOptions: {
     module: true,
-    compress: { defaults: false, reduce_vars: true, evaluate: true, toplevel: true },
+    compress: { defaults: false, reduce_vars: true, evaluate: true, toplevel: true, keep_infinity: true },
     mangle: false,
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- nothing takes its place, and what is published is to be read, too
     format: { beautify: true, indent_level: 2, comments: "all", preserve_annotations: true },

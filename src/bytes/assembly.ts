@@ -89,12 +89,12 @@ export class BytesAssembly {
   }
 
   /**
-   * Where all that was gathered and `bytes[start, end)` behind it fill a small array, which nobody else has: adds that, hands the array
-   * over, and begins anew. Else undefined, and nothing has changed.
+   * Where what was gathered and `bytes[start, end)` behind it fill the array that it was copied into, and that is small: adds them, hands the
+   * array over, and begins anew. Else undefined, and nothing has changed.
    */
   takeFilled(bytes: Uint8Array, start: number, end: number, key: number): Uint8Array | undefined {
     const { tail, tailEnd } = this;
-    if (tail.length > SMALLEST || this.size + end - start !== tail.length) return undefined;
+    if (tailEnd === 0 || tail.length > SMALLEST || this.size + end - start !== tail.length) return undefined;
     this.copy(bytes, start, end, key, tail, tailEnd);
     this.clear();
     return tail;
@@ -182,8 +182,8 @@ const NO_BYTES = new Uint8Array(0);
 // Allocating a buffer takes longer than filling one of a few KiB.
 
 /**
- * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else ever sees, and that
- * can be used again.
+ * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else sees, and all but the
+ * smallest can be used again.
  */
 const spares: (Uint8Array | undefined)[] = [];
 const sizeClass = (size: number): number => 32 - Math.clz32(size - 1);

@@ -224,25 +224,29 @@ export class FrameReader {
   }
 
   /**
-   * @internal Goes on in the payload of a message in one frame: reads what the chunk has of it, which is the input's `bytes[start, end)`,
-   * masked with `key`. Returns whether the message is over.
+   * @internal Looks at what the chunk has of the payload of a message in one frame: the input's `bytes[start, end)`, masked with `key`. It is
+   * `takePart` that goes on behind it.
    */
-  readPart(): boolean {
-    const { input, missing } = this;
-    const { position, end } = input;
-    const count = end - position;
+  findPart(): void {
+    const { input } = this;
+    const { position } = input;
     this.start = position;
+    this.end = Math.min(input.end, position + this.missing);
     this.key = this.frameKey;
-    if (count < missing) {
-      this.end = input.position = end;
-      this.missing = missing - count;
-      this.frameKey = rotateKey(this.frameKey, count);
-      return false;
+  }
+
+  /** @internal Counts what `findPart` found as read. Returns whether the message is over. */
+  takePart(): boolean {
+    const { end } = this;
+    const count = end - this.start;
+    this.input.position = end;
+    this.missing -= count;
+    if (this.missing === 0) {
+      this.wholeUpTo = this.maxWholeLength;
+      return true;
     }
-    this.end = input.position = position + missing;
-    this.missing = 0;
-    this.wholeUpTo = this.maxWholeLength;
-    return true;
+    this.frameKey = rotateKey(this.frameKey, count);
+    return false;
   }
 
   /**

@@ -138,6 +138,9 @@ export class MessageReader {
         if (final && !this.coded) return opcode === BINARY ? this.wholeBinary() : this.wholeText();
         this.opcode = opcode;
         this.pulled = 0;
+        // Should the platform have thrown amid the message before.
+        if (this.text !== undefined && this.text.size > 0) this.text = undefined;
+        if (this.bytes !== undefined && this.bytes.size > 0) this.bytes.clear();
       }
       const piece = this.coded ? this.pull() : this.framePiece(final);
       if (piece !== undefined) return piece;
@@ -178,10 +181,13 @@ export class MessageReader {
     const { input } = frames;
     while (input.position < input.end || input.advance()) {
       const { bytes } = input;
-      const over = frames.readPart();
+      frames.findPart();
       const { start, end, key, length } = frames;
-      if (this.opcode === TEXT) {
-        const isAscii = key !== 0 && this.applyMask(bytes, start, end, key, true) === true;
+      const isText = this.opcode === TEXT;
+      const isAscii = isText && key !== 0 && this.applyMask(bytes, start, end, key, true) === true;
+      const over = frames.takePart(); // not before: a kernel may throw
+      if (over) this.state = READING; // nor after: so may a decoder
+      if (isText) {
         const event = this.textPiece(bytes, start, end, over, isAscii);
         if (over || this.isFaulty()) return event;
       } else if (over) {
@@ -298,8 +304,7 @@ export class MessageReader {
       return end > start ? new BinaryPiece(bytes, start, end, undefined) : undefined;
     }
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
-    const { length, isWhole } = this.frames;
-    const key = this.coded ? 0 : this.frames.key; // what was decoded has none
+    const { key, length, isWhole } = this.frames;
     const isShort = isWhole && length <= SHORT && !this.coded;
     const asItCame = isShort && staysMasked(length);
     const { size } = assembly;

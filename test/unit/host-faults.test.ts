@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 
 import type { DeflateCodec } from "../../src/index.js";
-import { FrameReader, FrameWriter, mask, portableDeflate } from "../../src/index.js";
+import { FrameReader, FrameWriter, mask, portableDeflate, portableUtf8 } from "../../src/index.js";
 import { CODECS, both, TAKEOVER } from "../support/deflated.js";
 import { framesFromPeer, fromPeer, opened, repeatable, takeFrames } from "../support/opened.js";
-import { bytes, pull, summarize, takeAll } from "../support/wire.js";
+import { bytes, concat, pull, summarize, takeAll } from "../support/wire.js";
 
 // What a platform hands in and that throws is the host's fault. What was to be masked is not sent then, and may be sent again; what was to be
 // read is not lost.
@@ -109,6 +109,65 @@ describe("a reader whose platform throws once", () => {
     reader.receive(framesFromPeer("server", [{ opcode: 1, payload: "b" }]), true);
     expect(reader.next()).toBe(false);
     expect(reader.fault).toBe("interleaved-message");
+  });
+
+  it("goes on with the text whose last piece could not be unmasked", () => {
+    let fails = false;
+    const connection = opened("server", {
+      platform: {
+        mask(bytes, start, end, key) {
+          if (!fails) return mask(bytes, start, end, key);
+          fails = false;
+          throw new Error("no mask");
+        },
+      },
+    });
+    const wire = framesFromPeer("server", [
+      { opcode: 1, payload: "abc" },
+      { opcode: 9, payload: "?" },
+    ]);
+    connection.receive(wire.slice(0, 8), true);
+    expect(pull(connection)).toEqual([]);
+    fails = true;
+    connection.receive(wire.slice(8), true);
+    expect(() => connection.nextEvent()).toThrow("no mask");
+    expect(pull(connection)).toMatchObject([{ type: "text", text: "abc" }, { type: "ping" }]);
+  });
+
+  it("does not begin a message with what is left of one for which there was no memory", () => {
+    for (const opcode of [1, 2]) {
+      let fails = true;
+      const fail = (): void => {
+        if (!fails) return;
+        fails = false;
+        throw new Error("no memory");
+      };
+      const connection = opened("server", {
+        platform: {
+          allocate(size) {
+            fail();
+            return new Uint8Array(size);
+          },
+          utf8: {
+            ...portableUtf8,
+            decode(bytes, start, end) {
+              fail();
+              return portableUtf8.decode(bytes, start, end);
+            },
+          },
+        },
+      });
+      const long = fromPeer("server", { opcode, payload: "l".repeat(20_000) });
+      const short = fromPeer("server", { opcode, payload: "short" });
+      connection.receive(long.slice(0, 10_000), true);
+      expect(pull(connection)).toEqual([]);
+      connection.receive(concat([long.slice(10_000), short.slice(0, 8)]), true);
+      expect(() => connection.nextEvent()).toThrow("no memory");
+      expect(pull(connection)).toEqual([]);
+      connection.receive(short.slice(8), true);
+      const told = pull(connection).map((event) => "payload" in event && event.payload);
+      expect(told).toEqual([bytes("short")]);
+    }
   });
 
   it("goes on with the message that could not be inflated", () => {

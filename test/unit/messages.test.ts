@@ -188,7 +188,7 @@ for (const role of ROLES) {
     });
 
     // A message that comes in chunks is gathered in one of several ways: by their sizes, and by its own.
-    for (const length of [33, 64, 65, 100, 255, 256, 2048, 2049, 16_384, 16_385]) {
+    for (const length of [1, 2, 16, 33, 64, 65, 100, 128, 255, 256, 2048, 2049, 16_384, 16_385]) {
       it(`messages of ${length} bytes in chunks of any size`, () => {
         const payload = Uint8Array.from({ length }, (_, i) => 0x20 + ((i * 7) % 0x5f));
         for (const opcode of [1, 2]) {
@@ -196,7 +196,7 @@ for (const role of ROLES) {
             { opcode, payload },
             { opcode, payload },
           ]);
-          for (const size of [1, 31, 32, 33, 40, 63, 255, 256, 1460]) {
+          for (const size of [1, 7, 31, 32, 33, 40, 63, 255, 256, 1460]) {
             const connection = opened(role);
             const payloads: string[] = [];
             for (let at = 0; at < wire.length; at += size) {
@@ -209,6 +209,65 @@ for (const role of ROLES) {
         }
       });
     }
+
+    for (const sizes of [
+      [20, 44],
+      [64, 0],
+      [0, 64],
+      [40, 30],
+      [0, 30],
+      [63, 1],
+      [65, 1],
+      [30, 98],
+    ]) {
+      it(`fragments of ${sizes.join(" and ")} bytes, the last in two chunks`, () => {
+        const payload = Uint8Array.from({ length: 128 }, (_, i) => 0x20 + (i % 0x5f));
+        const [first = 0, second = 0] = sizes;
+        const wire = framesFromPeer(role, [
+          { opcode: 2, fin: false, payload: payload.subarray(0, first) },
+          { opcode: 0, payload: payload.subarray(first, first + second) },
+        ]);
+        const connection = opened(role);
+        const told: ConnectionEvent[] = [];
+        for (const cut of [-Infinity, -5, -1]) {
+          for (const part of [wire.slice(0, cut), wire.slice(cut)]) {
+            connection.receive(part, true);
+            told.push(...pull(connection));
+          }
+        }
+        const payloads = told.map((event) => "payload" in event && toHex(event.payload));
+        expect(payloads).toEqual(Array(3).fill(toHex(payload.subarray(0, first + second))));
+      });
+    }
+
+    it("no two payloads are in one array, be they empty", () => {
+      const wire = framesFromPeer(role, [
+        { opcode: 2, fin: false },
+        { opcode: 0, payload: "" },
+      ]);
+      const connection = opened(role);
+      connection.receive(concat([wire, wire]));
+      const [one, other] = pull(connection).map((event) => "payload" in event && event.payload);
+      expect(one).toEqual(new Uint8Array(0));
+      expect(one).not.toBe(other);
+    });
+
+    it("limits hold behind a message that came in two chunks", () => {
+      for (const opcode of [1, 2]) {
+        const connection = opened(role, { limits: { message: 300 } });
+        const wire = framesFromPeer(role, [
+          { opcode, payload: new Uint8Array(300) },
+          { opcode, payload: new Uint8Array(301) },
+        ]);
+        connection.receive(wire.slice(0, 100), true);
+        expect(pull(connection)).toEqual([]);
+        connection.receive(wire.slice(100), true);
+        expect(pull(connection)).toMatchObject([
+          { type: opcode === 1 ? "text" : "binary" },
+          { type: "closing", code: 1009, cause: { rule: "message-limit" } },
+        ]);
+      }
+    });
 
     it("limits hold for messages that lie in their chunk", () => {
       for (const limit of [5, 125, 126, 300, 65_535]) {
