@@ -261,6 +261,11 @@ export class FrameReader {
     return frameKey;
   }
 
+  /** @internal Lets go of the chunk that the piece is in. */
+  letGo(): void {
+    this.bytes = NO_BYTES;
+  }
+
   /** `next` for all that is not so simple. */
   nextOfAnyKind(): boolean {
     this.wholeUpTo = -1; // should a kernel throw
@@ -278,7 +283,7 @@ export class FrameReader {
     if (this.fault !== undefined) return false;
     const input = this.input;
     if (input.position === input.end && !input.advance()) {
-      this.bytes = NO_BYTES; // a quiet connection pins no chunk
+      this.letGo(); // a quiet connection pins no chunk
       return false;
     }
     if (this.missing > 0) {

@@ -144,6 +144,10 @@ export class MessageReader {
       }
       const piece = this.coded ? this.pull() : this.framePiece(final);
       if (piece !== undefined) return piece;
+      if (this.isGathering()) {
+        frames.letGo();
+        return this.gather();
+      }
     }
     if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
     return undefined;
@@ -387,9 +391,14 @@ export class MessageReader {
     return this.frames.fin && !this.coded ? size + more + this.frames.missing : Infinity;
   }
 
-  /** A method, as what it asks may change in calls that a compiler does not look into. */
+  // Methods, as what they ask may change in calls that a compiler does not look into.
+
   private isFaulty(): boolean {
     return this.state === FAULTY;
+  }
+
+  private isGathering(): boolean {
+    return this.state === GATHERING;
   }
 
   private fail(rule: RuleName, offset: number | undefined): void {

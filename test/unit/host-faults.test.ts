@@ -111,28 +111,32 @@ describe("a reader whose platform throws once", () => {
     expect(reader.fault).toBe("interleaved-message");
   });
 
-  it("goes on with the text whose last piece could not be unmasked", () => {
-    let fails = false;
-    const connection = opened("server", {
-      platform: {
-        mask(bytes, start, end, key) {
-          if (!fails) return mask(bytes, start, end, key);
-          fails = false;
-          throw new Error("no mask");
+  // Whether its first piece was pulled before the last one came, or both had come before anything was pulled.
+  for (const pullsBetween of [true, false]) {
+    const when = pullsBetween ? "piece by piece" : "all at once";
+    it(`goes on with the text whose last piece could not be unmasked, pulled ${when}`, () => {
+      let failsAt = -1;
+      const connection = opened("server", {
+        platform: {
+          mask(bytes, start, end, key) {
+            if (start !== failsAt) return mask(bytes, start, end, key);
+            failsAt = -1;
+            throw new Error("no mask");
+          },
         },
-      },
+      });
+      const wire = framesFromPeer("server", [
+        { opcode: 1, payload: "abc" },
+        { opcode: 9, payload: "?" },
+      ]);
+      connection.receive(wire.slice(0, 8), true);
+      if (pullsBetween) expect(pull(connection)).toEqual([]);
+      failsAt = 0; // the first piece stands behind its header
+      connection.receive(wire.slice(8), true);
+      expect(() => connection.nextEvent()).toThrow("no mask");
+      expect(pull(connection)).toMatchObject([{ type: "text", text: "abc" }, { type: "ping" }]);
     });
-    const wire = framesFromPeer("server", [
-      { opcode: 1, payload: "abc" },
-      { opcode: 9, payload: "?" },
-    ]);
-    connection.receive(wire.slice(0, 8), true);
-    expect(pull(connection)).toEqual([]);
-    fails = true;
-    connection.receive(wire.slice(8), true);
-    expect(() => connection.nextEvent()).toThrow("no mask");
-    expect(pull(connection)).toMatchObject([{ type: "text", text: "abc" }, { type: "ping" }]);
-  });
+  }
 
   it("does not begin a message with what is left of one for which there was no memory", () => {
     for (const opcode of [1, 2]) {
