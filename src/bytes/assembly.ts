@@ -6,8 +6,12 @@ const HOLD_FROM = 256;
 const PINNED = 4;
 /** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
 export const FEW = 32;
+/** The same of masked ones: to call a kernel costs more than to call for a copy. */
+const FEW_MASKED = 64;
 /** Engines keep arrays up to this many bytes in their own heap, which is much cheaper, as long as nobody asks for their buffer. */
 export const SMALLEST = 64;
+/** Tails are at least so long, so that a view of one makes no buffer of it, but for those that are to be handed over. */
+const LEAST_TAIL = SMALLEST * 2;
 const LARGEST_TAIL = 65536;
 /** For what is known to be shorter than this, room is made at once. */
 const AHEAD = 2048;
@@ -32,8 +36,6 @@ export class BytesAssembly {
   private tailStart = 0;
   /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
-  /** How many bytes were copied, of all that are gathered. */
-  private copied = 0;
   private readonly maskInto: MaskInto | undefined;
   private readonly allocate: Allocate | undefined;
 
@@ -56,7 +58,6 @@ export class BytesAssembly {
       this.makeRoom(count, total);
       this.copy(bytes, start, end, key, this.tail, this.tailEnd);
       this.tailEnd += count;
-      this.copied += count;
     }
     this.size += count;
   }
@@ -75,17 +76,27 @@ export class BytesAssembly {
       key = (key >>> 8) | (key << 24);
     }
     this.tailEnd = at;
-    this.copied += count;
     this.size += count;
     return or;
   }
 
   /** Makes room for `count` bytes in `tail`. */
   private makeRoom(count: number, total: number): void {
-    if (count <= this.tail.length - this.tailEnd) return;
-    this.closeTail();
-    this.tail = roomFor(count, this.copied, total - this.size);
-    this.tailStart = this.tailEnd = 0;
+    if (count > this.tail.length - this.tailEnd) this.growTail(count, total);
+  }
+
+  /** A larger tail, for what is in this one, too, as long as that is not much. */
+  private growTail(count: number, total: number): void {
+    if (this.tailEnd - this.tailStart + count > LARGEST_TAIL) this.closeTail();
+    const { tail, tailStart, tailEnd } = this;
+    const open = tailEnd - tailStart;
+    const left = total - this.size;
+    const room = total <= SMALLEST ? new Uint8Array(total) : roomFor(open + count, open + left);
+    if (open > 0) this.copy(tail, tailStart, tailEnd, 0, room, 0);
+    if (tailStart === 0) giveBack(tail);
+    this.tail = room;
+    this.tailStart = 0;
+    this.tailEnd = open;
   }
 
   /**
@@ -133,7 +144,7 @@ export class BytesAssembly {
     giveBack(this.tail);
     this.parts = undefined;
     this.tail = NO_BYTES;
-    this.size = this.tailStart = this.tailEnd = this.copied = 0;
+    this.size = this.tailStart = this.tailEnd = 0;
   }
 
   /** Most messages have one: a list made of it has room for no more. */
@@ -156,7 +167,7 @@ export class BytesAssembly {
       target.fill(0, at, at + end - start); // somebody transferred its buffer, and the bytes with it
       return;
     }
-    if (end - start < FEW) {
+    if (end - start < (key === 0 ? FEW : FEW_MASKED)) {
       for (; start < end; start++, at++) {
         target[at] = (bytes[start] as number) ^ key;
         key = (key >>> 8) | (key << 24);
@@ -182,28 +193,23 @@ const NO_BYTES = new Uint8Array(0);
 // Allocating a buffer takes longer than filling one of a few KiB.
 
 /**
- * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else sees, and all but the
- * smallest can be used again.
+ * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else sees, and all but those
+ * of the smallest messages can be used again.
  */
 const spares: (Uint8Array | undefined)[] = [];
 const sizeClass = (size: number): number => 32 - Math.clz32(size - 1);
 
-/**
- * A tail for `count` bytes, and as many again as were `copied` before, if there will be so many as are `left`. What is known to be short
- * fills its tail.
- */
-function roomFor(count: number, copied: number, left: number): Uint8Array {
-  const ahead = Math.max(Math.min(copied * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : SMALLEST);
-  const wanted = Math.max(count, Math.min(ahead, left));
-  if (wanted <= SMALLEST) return new Uint8Array(Math.min(left, SMALLEST));
-  const index = sizeClass(wanted);
+/** A tail for `count` bytes and as many again, if there will be so many as are `left`, the `count` among them. */
+function roomFor(count: number, left: number): Uint8Array {
+  const ahead = Math.max(Math.min(count * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : LEAST_TAIL);
+  const index = sizeClass(Math.max(LEAST_TAIL, count, Math.min(ahead, left)));
   const spare = spares[index];
   spares[index] = undefined;
   return spare ?? new Uint8Array(2 ** index);
 }
 
 function giveBack(tail: Uint8Array): void {
-  if (tail.length > SMALLEST && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
+  if (tail.length >= LEAST_TAIL && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
 }
 
 /** Room for what is handed over. */

@@ -240,6 +240,53 @@ for (const role of ROLES) {
       });
     }
 
+    // What is gathered grows while pieces are copied, and pieces that stay where they are stand between.
+    for (const sizes of [
+      [63, 63, 3],
+      [64, 64, 1],
+      [31, 32, 33, 63, 64, 65],
+      [127, 1, 1],
+      [128, 128, 128],
+      [100, 200, 300, 600, 1200, 2400],
+      [10, 300, 10, 300, 10],
+      [300, 10, 300, 120, 300, 9],
+      [40_000, 30_000, 5, 60_000, 70],
+      Array<number>(700).fill(100),
+    ]) {
+      it(`${sizes.length} fragments of ${sizes.slice(0, 6).join(", ")} bytes`, () => {
+        const size = sizes.reduce((sum, length) => sum + length, 0);
+        for (const opcode of [1, 2]) {
+          const payloads = [0x20, 0x30].map((base) =>
+            Uint8Array.from({ length: size }, (_, i) => base + (i % 0x4f)),
+          );
+          const frames = payloads.map((payload) => {
+            let end = 0;
+            return sizes.map((length, i) => {
+              const start = end;
+              end += length;
+              const part = payload.subarray(start, end);
+              const place = { opcode: i === 0 ? opcode : 0, fin: i === sizes.length - 1 };
+              return framesFromPeer(role, [{ ...place, payload: part }]);
+            });
+          });
+          // In one chunk, each fragment in a chunk of its own, and each cut in two.
+          const whole = [concat(frames.flat())];
+          const each = frames.flat();
+          const cut = each.flatMap((frame) => [frame.slice(0, -40), frame.slice(-40)]);
+          for (const chunks of [whole, each, cut]) {
+            const connection = opened(role);
+            const told = chunks.flatMap((chunk) => {
+              connection.receive(chunk.slice(), true);
+              return pull(connection);
+            });
+            expect(told.map(({ type }) => type)).toEqual(Array(2).fill(opcode === 1 ? "text" : "binary"));
+            const got = told.map((event) => "payload" in event && toHex(event.payload));
+            expect(got).toEqual(payloads.map((payload) => toHex(payload)));
+          }
+        }
+      });
+    }
+
     it("no two payloads are in one array, be they empty", () => {
       const wire = framesFromPeer(role, [
         { opcode: 2, fin: false },
