@@ -285,11 +285,16 @@ const machine = {
   memory: `${Math.round(os.totalmem() / 2 ** 30)} GiB`,
   system: `${os.platform()} ${/^\d+(\.\d+)*/.exec(os.release())?.[0] ?? ""} ${os.arch()}`,
 };
+/** What was said to glibc's allocator and to Node: it holds for every peer, and changes what they cost. */
+const environment = Object.entries(process.env)
+  .filter(([name]) => name.startsWith("MALLOC_") || name === "GLIBC_TUNABLES" || name === "NODE_OPTIONS")
+  .map(([name, value]) => `${name}=${value}`);
 const run = {
   date: new Date().toISOString(),
   mode: values.full ? "full" : "short",
   commit: git("rev-parse", "--short=12", "HEAD"),
   changed: git("status", "--porcelain", "--", "../src") !== "",
+  ...(environment.length > 0 ? { environment } : {}),
 };
 
 const keyOf = ({ runtime, workload, id }) => `${runtime}  ${workload}: ${id}`;

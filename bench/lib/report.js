@@ -371,9 +371,9 @@ tbody th { font-weight: 400; text-align: left; } small { color: var(--dim); } .f
 function runsOf(rows) {
   const workloads = new Map();
   for (const { run, workload } of rows) {
-    const { date, mode, commit, changed } = run;
+    const { date, mode, commit, changed, environment = [] } = run;
     const source = commit === undefined ? "" : `, commit ${commit}${changed ? " with changes to src/" : ""}`;
-    const says = `${date.slice(0, 10)}, ${mode} run${source}`;
+    const says = [`${date.slice(0, 10)}, ${mode} run${source}`, ...environment].join(", ");
     if (!workloads.has(says)) workloads.set(says, new Set());
     workloads.get(says).add(workload);
   }

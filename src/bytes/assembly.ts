@@ -91,7 +91,8 @@ export class BytesAssembly {
     const { tail, tailStart, tailEnd } = this;
     const open = tailEnd - tailStart;
     const left = total - this.size;
-    const room = total <= SMALLEST ? new Uint8Array(total) : roomFor(open + count, open + left);
+    const ahead = Math.max(open + count, tail.length) * 2;
+    const room = total <= SMALLEST ? new Uint8Array(total) : roomFor(open + count, ahead, open + left);
     if (open > 0) this.copy(tail, tailStart, tailEnd, 0, room, 0);
     if (tailStart === 0) giveBack(tail);
     this.tail = room;
@@ -199,10 +200,10 @@ const NO_BYTES = new Uint8Array(0);
 const spares: (Uint8Array | undefined)[] = [];
 const sizeClass = (size: number): number => 32 - Math.clz32(size - 1);
 
-/** A tail for `count` bytes and as many again, if there will be so many as are `left`, the `count` among them. */
-function roomFor(count: number, left: number): Uint8Array {
-  const ahead = Math.max(Math.min(count * 2, LARGEST_TAIL), left < AHEAD ? AHEAD : LEAST_TAIL);
-  const index = sizeClass(Math.max(LEAST_TAIL, count, Math.min(ahead, left)));
+/** A tail for `count` bytes; for so many as it is `ahead` of, if that is not too much, and there will be so many: `left`, the `count` among them. */
+function roomFor(count: number, ahead: number, left: number): Uint8Array {
+  const wanted = Math.max(Math.min(ahead, LARGEST_TAIL), left < AHEAD ? AHEAD : LEAST_TAIL);
+  const index = sizeClass(Math.max(LEAST_TAIL, count, Math.min(wanted, left)));
   const spare = spares[index];
   spares[index] = undefined;
   return spare ?? new Uint8Array(2 ** index);

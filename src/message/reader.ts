@@ -138,9 +138,7 @@ export class MessageReader {
         if (final && !this.coded) return opcode === BINARY ? this.wholeBinary() : this.wholeText();
         this.opcode = opcode;
         this.pulled = 0;
-        // Should the platform have thrown amid the message before.
-        if (this.text !== undefined && this.text.size > 0) this.text = undefined;
-        if (this.bytes !== undefined && this.bytes.size > 0) this.bytes.clear();
+        this.beginAnew();
       }
       const piece = this.coded ? this.pull() : this.framePiece(final);
       if (piece !== undefined) return piece;
@@ -229,7 +227,14 @@ export class MessageReader {
   private faultyText(): TextEvent | undefined {
     const { bytes, start, end } = this.frames;
     this.coded = false; // whatever the last message was
+    this.beginAnew();
     return this.textPiece(bytes, start, end, true, false);
+  }
+
+  /** Drops what is left of the message before, should the platform have thrown amid that. */
+  private beginAnew(): void {
+    if (this.text !== undefined && this.text.size > 0) this.text = undefined;
+    if (this.bytes !== undefined && this.bytes.size > 0) this.bytes.clear();
   }
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */

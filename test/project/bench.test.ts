@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { selectCases } from "../../bench/cases.js";
+import { formatReport } from "../../bench/lib/report.js";
 import { agree } from "../../bench/lib/stats.js";
 import { matches, TARGETS, verdictsOf } from "../../bench/targets.js";
 import { growthOf } from "../../bench/workloads/growth.js";
@@ -152,6 +153,21 @@ describe("the README's table", () => {
     expect(rows[2]).toBe("| a server receives messages of 16 B | 4.95× |");
     expect(rows[3]).toBe("| … of 125 B | failed |");
     expect(section(undefined)).toContain("No result set");
+  });
+});
+
+describe("the report", () => {
+  it("tells which run its cases are of, and what the environment said", () => {
+    const { cases } = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500 });
+    const of = { date: "2026-11-27T12:00:00Z", mode: "short", commit: "abc", changed: false };
+    const report = (environment?: readonly string[]): string =>
+      formatReport({
+        machine: { cpu: "a processor", cores: 2, memory: "1 GiB", system: "linux" },
+        runtimes: { node: { version: "20.20.0", peers: {} } },
+        cases: cases.map((row) => ({ ...row, run: { ...of, environment } })),
+      });
+    expect(report()).toContain("<p>2026-11-27, short run, commit abc. </p>");
+    expect(report(["MALLOC_X=<1>"])).toContain("commit abc, MALLOC_X=&lt;1&gt;. ");
   });
 });
 

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 
 import type { DeflateCodec } from "../../src/index.js";
-import { FrameReader, FrameWriter, mask, portableDeflate, portableUtf8 } from "../../src/index.js";
+import {
+  Connection,
+  FrameReader,
+  FrameWriter,
+  mask,
+  portableDeflate,
+  portableUtf8,
+  Settings,
+} from "../../src/index.js";
 import { CODECS, both, TAKEOVER } from "../support/deflated.js";
 import { framesFromPeer, fromPeer, opened, repeatable, takeFrames } from "../support/opened.js";
 import { bytes, concat, pull, summarize, takeAll } from "../support/wire.js";
@@ -171,6 +179,41 @@ describe("a reader whose platform throws once", () => {
       connection.receive(short.slice(8), true);
       const told = pull(connection).map((event) => "payload" in event && event.payload);
       expect(told).toEqual([bytes("short")]);
+    }
+  });
+
+  it("tells nobody what is left of a text for which there was no memory: neither its peer nor another's", () => {
+    let fails = false;
+    const settings = new Settings({
+      platform: {
+        utf8: {
+          ...portableUtf8,
+          decode(bytes, start, end) {
+            if (!fails) return portableUtf8.decode(bytes, start, end);
+            fails = false;
+            throw new Error("no memory");
+          },
+        },
+      },
+    });
+    for (const text of ["secret", "€"]) {
+      const [one, other] = [new Connection("server", settings), new Connection("server", settings)];
+      for (const connection of [one, other]) pull(connection);
+      const wire = fromPeer("server", { opcode: 1, payload: text });
+      one.receive(wire.slice(0, -2), true);
+      expect(pull(one)).toEqual([]);
+      fails = true;
+      one.receive(wire.slice(-2), true);
+      expect(() => one.nextEvent()).toThrow("no memory");
+      expect(pull(one)).toEqual([]);
+      for (const connection of [other, one]) {
+        const wrong = fromPeer("server", { opcode: 1, payload: bytes(0x82, 0xac) });
+        connection.receive(wrong, true);
+        const offset = (connection === one ? wire.length : 0) + 6;
+        expect(summarize(pull(connection))).toMatchObject([
+          { type: "closing", code: 1007, cause: { rule: "invalid-utf8", offset } },
+        ]);
+      }
     }
   });
 
