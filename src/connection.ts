@@ -397,7 +397,7 @@ export class Connection {
   /** @internal The peer broke a rule: fails the connection (RFC 6455 7.1.7). */
   protected fail(rule: RuleName, offset?: number): ClosingEvent {
     const { code, says } = this.rules[rule] as Rule;
-    const cause = this.blame("peer", rule, offset);
+    const cause = this.blame(rule === "platform-failed" ? "local" : "peer", rule, offset);
     this.sendClose({ code, reason: says });
     this.step("failed");
     return { type: "closing", code: code < 1000 ? ABNORMAL : code, reason: says, cause }; // below is an HTTP status

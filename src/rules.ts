@@ -53,6 +53,11 @@ const OPEN = {
   },
   "pong-timeout": { section: "RFC 6455 5.5.2", code: 1011, says: "a ping was not answered in time" },
   // Nobody's fault
+  "platform-failed": {
+    section: "RFC 6455 7.4.1",
+    code: 1011,
+    says: "the platform threw an error in the middle of what was read",
+  },
   closed: { section: "RFC 6455 7.1.2", code: 1005, says: "the closing handshake was started" },
   aborted: { section: "RFC 6455 7.1.7", code: 1006, says: "it was closed before it was open" },
   "transport-lost": { section: "RFC 6455 7.1.5", code: 1006, says: "the transport was lost" },

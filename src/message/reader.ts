@@ -31,6 +31,8 @@ const GATHERING = 1;
 const PULLING = 2;
 /** Where nothing can be read any more: there is a `fault`. */
 const FAULTY = 3;
+/** Amid something that counts as read, and is not told or stored yet: should the platform throw there, it is lost, and it stays so. */
+const TORN = 4;
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
@@ -74,7 +76,7 @@ export class MessageReader {
   private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
-  private state: typeof READING | typeof GATHERING | typeof PULLING | typeof FAULTY = READING;
+  private state: typeof READING | typeof GATHERING | typeof PULLING | typeof FAULTY | typeof TORN = READING;
 
   constructor(options: MessageReaderOptions) {
     const { maxMessageSize = Infinity, streaming } = options;
@@ -108,8 +110,10 @@ export class MessageReader {
     const opcode = frames.nextWhole();
     if (opcode === BINARY) return new BinaryEvent(bytes, frames.start, frames.end, this.binaryMask);
     if (opcode === NONE) return this.nextOfAnyKind();
+    this.state = TORN;
     const isAscii = frames.unmaskText();
     const event = this.textOf(bytes, frames.start, frames.end, isAscii);
+    this.state = READING;
     if (event !== undefined) return event;
     frames.tell(opcode);
     return this.faultyText();
@@ -117,15 +121,31 @@ export class MessageReader {
 
   /** `next` for all that is not so simple. */
   private nextOfAnyKind(): TextEvent | BinaryEvent | undefined {
-    const { frames } = this;
     this.atControl = false;
     if (this.state === FAULTY) return undefined;
+    if (this.state === TORN) {
+      this.fail("platform-failed", undefined);
+      return undefined;
+    }
     if (this.state === PULLING) {
       const piece = this.pull();
+      if (this.isTorn()) this.state = READING;
       if (piece !== undefined || this.isFaulty()) return piece;
     }
-    if (this.state === GATHERING) return this.gather();
-    for (let more = frames.nextOfAnyKind(); more; more = !this.isFaulty() && frames.next()) {
+    if (!this.isGathering()) {
+      this.state = TORN;
+      const told = this.readOn();
+      if (this.isTorn()) this.state = READING;
+      if (!this.isGathering()) return told;
+      this.frames.letGo();
+    }
+    return this.gather();
+  }
+
+  /** Reads frames on, to a message or a piece of one, to a control frame, or to where one is to be gathered. */
+  private readOn(): TextEvent | BinaryEvent | undefined {
+    const { frames } = this;
+    for (let more = frames.nextOfAnyKind(); more; more = frames.next()) {
       const { opcode, missing } = frames;
       if (opcode >= CLOSE) {
         this.atControl = true;
@@ -138,14 +158,9 @@ export class MessageReader {
         if (final && !this.coded) return opcode === BINARY ? this.wholeBinary() : this.wholeText();
         this.opcode = opcode;
         this.pulled = 0;
-        this.beginAnew();
       }
       const piece = this.coded ? this.pull() : this.framePiece(final);
-      if (piece !== undefined) return piece;
-      if (this.isGathering()) {
-        frames.letGo();
-        return this.gather();
-      }
+      if (piece !== undefined || !this.isTorn()) return piece;
     }
     if (frames.fault !== undefined) this.fail(frames.fault, frames.faultOffset);
     return undefined;
@@ -188,15 +203,15 @@ export class MessageReader {
       const isText = this.opcode === TEXT;
       const isAscii = isText && key !== 0 && this.applyMask(bytes, start, end, key, true) === true;
       const over = frames.takePart(); // not before: a kernel may throw
-      if (over) this.state = READING; // nor after: so may a decoder
-      if (isText) {
-        const event = this.textPiece(bytes, start, end, over, isAscii);
-        if (over || this.isFaulty()) return event;
-      } else if (over) {
-        return this.endBinary(bytes, start, end, length, key, staysMasked(length));
-      } else {
-        (this.bytes as BytesAssembly).append(bytes, start, end, length, staysMasked(length) ? 0 : key);
-      }
+      this.state = TORN; // and so may what follows
+      const asItCame = staysMasked(length);
+      let event;
+      if (isText) event = this.textPiece(bytes, start, end, over, isAscii);
+      else if (over) event = this.endBinary(bytes, start, end, length, key, asItCame);
+      else (this.bytes as BytesAssembly).append(bytes, start, end, length, asItCame ? 0 : key);
+      if (this.isFaulty()) return undefined;
+      this.state = over ? READING : GATHERING;
+      if (over) return event;
     }
     return undefined;
   }
@@ -227,14 +242,7 @@ export class MessageReader {
   private faultyText(): TextEvent | undefined {
     const { bytes, start, end } = this.frames;
     this.coded = false; // whatever the last message was
-    this.beginAnew();
     return this.textPiece(bytes, start, end, true, false);
-  }
-
-  /** Drops what is left of the message before, should the platform have thrown amid that. */
-  private beginAnew(): void {
-    if (this.text !== undefined && this.text.size > 0) this.text = undefined;
-    if (this.bytes !== undefined && this.bytes.size > 0) this.bytes.clear();
   }
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
@@ -246,27 +254,29 @@ export class MessageReader {
       decoder.push(frames.bytes, frames.start, frames.end);
       this.state = PULLING;
     }
-    do {
+    for (;;) {
       const left = this.maxMessageSize - this.pulled;
       const room = Math.min(pulledBytes.length, left + 1); // RFC 6455 10.4: not a byte more than shows it
       let size = 0;
       let at = decoder.pull(pulledBytes, 0, room);
       while (at > size && at < room) {
         size = at;
+        this.state = TORN;
         at = decoder.pull(pulledBytes, size, room);
       }
-      this.state = at === room ? PULLING : READING;
+      this.state = TORN;
+      const more = at === room;
       if (at > size) size = at;
-      const last = this.state === READING && frames.missing === 0 && frames.fin;
+      const last = !more && frames.missing === 0 && frames.fin;
       if (at < 0 || (last && !decoder.end())) this.fail("bad-coding", undefined);
       if (size > left) this.fail("message-limit", undefined);
       const faulty = this.isFaulty();
       if (faulty && !streaming) return undefined;
       // With streaming, what was right comes first, however the bytes were cut.
       const piece = this.decoded(Math.min(size, left), last && !faulty);
-      if (piece !== undefined) return piece;
-    } while (this.state === PULLING);
-    return undefined;
+      if (more && this.isTorn()) this.state = PULLING;
+      if (piece !== undefined || !more || this.isFaulty()) return piece;
+    }
   }
 
   /** Goes on with the first `size` of the bytes that were pulled. They are overwritten afterwards. */
@@ -318,8 +328,8 @@ export class MessageReader {
     const asItCame = isShort && staysMasked(length);
     const { size } = assembly;
     if (final) return this.endBinary(bytes, start, end, size + end - start, key, asItCame);
-    if (isShort) this.state = GATHERING;
     assembly.append(bytes, start, end, this.total(size, end - start), asItCame ? 0 : key);
+    if (isShort) this.state = GATHERING;
     return undefined;
   }
 
@@ -333,7 +343,6 @@ export class MessageReader {
     asItCame: boolean,
   ): BinaryEvent {
     const assembly = this.bytes as BytesAssembly;
-    this.state = READING;
     const filled = assembly.takeFilled(bytes, start, end, key);
     if (filled !== undefined) return BinaryEvent.of(filled);
     // Its key goes before what stays masked, as it stands in a frame.
@@ -360,10 +369,7 @@ export class MessageReader {
     const assembly = (this.text ??= new TextAssembly(this.utf8));
     if (final && this.decodes) {
       const text = assembly.finish(bytes, start, end, isAscii);
-      if (text !== undefined) {
-        this.state = READING;
-        return new TextEvent(text, undefined);
-      }
+      if (text !== undefined) return new TextEvent(text, undefined);
     }
     let wrong = assembly.append(bytes, start, end, this.total(assembly.size, end - start), isAscii);
     if (wrong < 0 && final && !assembly.whole) wrong = end;
@@ -373,8 +379,10 @@ export class MessageReader {
       // With streaming, what was right comes first, however the bytes were cut.
       return this.streaming ? this.takeText(assembly, false) : undefined;
     }
-    if (!this.coded) this.state = !final && !this.streaming && this.frames.isWhole ? GATHERING : READING;
-    if (!final && !this.streaming) return undefined;
+    if (!final && !this.streaming) {
+      if (!this.coded && this.frames.isWhole) this.state = GATHERING;
+      return undefined;
+    }
     if (final) this.text = undefined;
     return this.takeText(assembly, final);
   }
@@ -404,6 +412,10 @@ export class MessageReader {
 
   private isGathering(): boolean {
     return this.state === GATHERING;
+  }
+
+  private isTorn(): boolean {
+    return this.state === TORN;
   }
 
   private fail(rule: RuleName, offset: number | undefined): void {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import type { DeflateCodec } from "../../src/index.js";
+import { checkUtf8 } from "../../src/bytes/utf8.js";
+import { maskInto } from "../../src/frame/masking.js";
+import type { DeflateCodec, Platform } from "../../src/index.js";
 import {
   Connection,
   FrameReader,
@@ -12,10 +14,10 @@ import {
 } from "../../src/index.js";
 import { CODECS, both, TAKEOVER } from "../support/deflated.js";
 import { framesFromPeer, fromPeer, opened, repeatable, takeFrames } from "../support/opened.js";
-import { bytes, concat, pull, summarize, takeAll } from "../support/wire.js";
+import { bytes, pull, summarize, takeAll } from "../support/wire.js";
 
 // What a platform hands in and that throws is the host's fault. What was to be masked is not sent then, and may be sent again; what was to be
-// read is not lost.
+// read is not lost, or else the connection fails.
 
 /** Entropy that fails once, when it is told to. */
 class Failing {
@@ -101,6 +103,9 @@ describe("a client whose `random` throws once", () => {
   });
 });
 
+/** The fragment that ends a message. */
+const REST = { opcode: 0, payload: "z".repeat(99) };
+
 describe("a reader whose platform throws once", () => {
   it("is still inside a message that began in the frame whose mask failed", () => {
     let fails = true;
@@ -146,97 +151,139 @@ describe("a reader whose platform throws once", () => {
     });
   }
 
-  it("does not begin a message with what is left of one for which there was no memory", () => {
-    for (const opcode of [1, 2]) {
-      let fails = true;
-      const fail = (): void => {
-        if (!fails) return;
+  // What counts as read by then cannot be read again: the connection says so, and tells of no message that has lost a part.
+  for (const [what, hook, chunks] of [
+    ["a whole text is unmasked", "mask", [[{ opcode: 1, payload: "text" }]]],
+    ["a whole text is decoded", "decode", [[{ opcode: 1, payload: "text" }]]],
+    ["a piece of a text is unmasked", "mask", [[{ opcode: 1, payload: "text" }], -1]],
+    ["a piece of a text is checked", "isValid", [[{ opcode: 1, payload: "€".repeat(99) }], -20]],
+    ["a text in pieces is decoded", "decode", [[{ opcode: 1, payload: "€€€" }], -2]],
+    ["a fragment of a text is unmasked", "mask", [[{ opcode: 1, fin: false, payload: "a" }, REST]]],
+    [
+      "a fragment of a text is checked",
+      "isValid",
+      [[{ opcode: 1, fin: false, payload: "€".repeat(33) }, REST]],
+    ],
+    ["a text in fragments is decoded", "decode", [[{ opcode: 1, fin: false, payload: "a" }, REST]]],
+    ["a fragment is copied", "maskInto", [[{ opcode: 2, fin: false, payload: "a".repeat(99) }, REST]]],
+    ["a piece is copied", "maskInto", [[{ opcode: 2, payload: "b".repeat(20_000) }], -10_000]],
+    ["memory is asked for", "allocate", [[{ opcode: 2, payload: "b".repeat(20_000) }], -10_000]],
+    ["a Close is unmasked", "mask", [[{ opcode: 8, payload: bytes(0x03, 0xe8) }]]],
+  ] as const) {
+    it(`fails where ${what}`, () => {
+      let fails = false;
+      const fail = (name: string): void => {
+        if (!fails || name !== hook) return;
         fails = false;
-        throw new Error("no memory");
+        throw new Error("no more");
       };
-      const connection = opened("server", {
+      const settings = new Settings({
         platform: {
+          mask(target, start, end, key) {
+            fail("mask");
+            return mask(target, start, end, key);
+          },
+          maskInto(source, target, offset, key) {
+            fail("maskInto");
+            maskInto(source, target, offset, key);
+          },
           allocate(size) {
-            fail();
+            fail("allocate");
             return new Uint8Array(size);
           },
           utf8: {
             ...portableUtf8,
-            decode(bytes, start, end) {
-              fail();
-              return portableUtf8.decode(bytes, start, end);
+            isValid(...range) {
+              fail("isValid");
+              return checkUtf8(0, ...range) === 0;
+            },
+            decode(...range) {
+              fail("decode");
+              return portableUtf8.decode(...range);
             },
           },
         },
       });
-      const long = fromPeer("server", { opcode, payload: "l".repeat(20_000) });
-      const short = fromPeer("server", { opcode, payload: "short" });
-      connection.receive(long.slice(0, 10_000), true);
-      expect(pull(connection)).toEqual([]);
-      connection.receive(concat([long.slice(10_000), short.slice(0, 8)]), true);
-      expect(() => connection.nextEvent()).toThrow("no memory");
-      expect(pull(connection)).toEqual([]);
-      connection.receive(short.slice(8), true);
-      const told = pull(connection).map((event) => "payload" in event && event.payload);
-      expect(told).toEqual([bytes("short")]);
-    }
-  });
-
-  it("tells nobody what is left of a text for which there was no memory: neither its peer nor another's", () => {
-    let fails = false;
-    const settings = new Settings({
-      platform: {
-        utf8: {
-          ...portableUtf8,
-          decode(bytes, start, end) {
-            if (!fails) return portableUtf8.decode(bytes, start, end);
-            fails = false;
-            throw new Error("no memory");
-          },
-        },
-      },
-    });
-    for (const text of ["secret", "€"]) {
-      const [one, other] = [new Connection("server", settings), new Connection("server", settings)];
-      for (const connection of [one, other]) pull(connection);
-      const wire = fromPeer("server", { opcode: 1, payload: text });
-      one.receive(wire.slice(0, -2), true);
-      expect(pull(one)).toEqual([]);
+      const [frames, cut] = chunks;
+      const wire = framesFromPeer("server", [...frames, { opcode: 1, payload: "behind it" }]);
+      const place = cut === undefined ? wire.length : framesFromPeer("server", frames).length + cut;
+      const [connection, other] = [new Connection("server", settings), new Connection("server", settings)];
+      for (const one of [connection, other]) pull(one);
+      const told: unknown[] = [];
+      let thrown = 0;
+      const read = (): void => {
+        try {
+          for (let event = connection.nextEvent(); event !== undefined; event = connection.nextEvent())
+            told.push(...summarize([event]));
+        } catch {
+          thrown++;
+        }
+      };
       fails = true;
-      one.receive(wire.slice(-2), true);
-      expect(() => one.nextEvent()).toThrow("no memory");
-      expect(pull(one)).toEqual([]);
-      for (const connection of [other, one]) {
-        const wrong = fromPeer("server", { opcode: 1, payload: bytes(0x82, 0xac) });
-        connection.receive(wrong, true);
-        const offset = (connection === one ? wire.length : 0) + 6;
-        expect(summarize(pull(connection))).toMatchObject([
-          { type: "closing", code: 1007, cause: { rule: "invalid-utf8", offset } },
-        ]);
+      for (const chunk of [wire.slice(0, place), wire.slice(place)]) {
+        connection.receive(chunk, true);
+        read();
+        read();
       }
-    }
-  });
+      expect(thrown).toBe(1);
+      const cause = { by: "local", rule: "platform-failed" };
+      expect(told).toMatchObject([{ type: "closing", code: 1011, cause }]);
+      other.receive(fromPeer("server", { opcode: 1, payload: "untouched" }), true);
+      expect(pull(other)).toMatchObject([{ type: "text", text: "untouched" }]);
+    });
+  }
 
-  it("goes on with the message that could not be inflated", () => {
+  // What it had given before is overwritten by the next attempt.
+  for (const failsAt of [1, 2]) {
+    const goesOn = failsAt === 1;
+    it(`${goesOn ? "goes on with" : "fails at"} a message that could not be inflated ${goesOn ? "" : "to its end"}`, () => {
+      let calls = 0;
+      const codec: DeflateCodec = {
+        ...portableDeflate,
+        inflator(windowBits) {
+          const inflator = portableDeflate.inflator(windowBits);
+          const pullOnce = inflator.pull.bind(inflator);
+          inflator.pull = (...range) => {
+            if (++calls === failsAt) throw new Error("no memory");
+            return pullOnce(...range);
+          };
+          return inflator;
+        },
+      };
+      const { client, server } = both({ codec, deflate: TAKEOVER });
+      client.sendText("one of a kind");
+      client.sendText("another");
+      server.receive(takeAll(client));
+      expect(() => server.nextEvent()).toThrow("no memory");
+      expect(pull(server)).toMatchObject(
+        goesOn
+          ? [{ text: "one of a kind" }, { text: "another" }]
+          : [{ type: "closing", code: 1011, cause: { by: "local", rule: "platform-failed" } }],
+      );
+    });
+  }
+
+  it.each([false, true])("fails at what was inflated and could not be decoded, streaming %s", (streaming) => {
     let fails = true;
-    const codec: DeflateCodec = {
-      ...portableDeflate,
-      inflator(windowBits) {
-        const inflator = portableDeflate.inflator(windowBits);
-        const pullOnce = inflator.pull.bind(inflator);
-        inflator.pull = (...range) => {
-          if (!fails) return pullOnce(...range);
+    const platform: Platform = {
+      utf8: {
+        ...portableUtf8,
+        decode(...range) {
+          if (!fails) return portableUtf8.decode(...range);
           fails = false;
           throw new Error("no memory");
-        };
-        return inflator;
+        },
       },
     };
-    const { client, server } = both({ codec, deflate: TAKEOVER });
-    client.sendText("one of a kind");
+    const { client, server } = both({
+      codec: portableDeflate,
+      deflate: TAKEOVER,
+      options: { platform, streaming },
+    });
+    client.sendText("one of a kind".repeat(streaming ? 5000 : 1));
     client.sendText("another");
     server.receive(takeAll(client));
     expect(() => server.nextEvent()).toThrow("no memory");
-    expect(pull(server)).toMatchObject([{ text: "one of a kind" }, { text: "another" }]);
+    expect(pull(server)).toMatchObject([{ type: "closing", code: 1011, cause: { rule: "platform-failed" } }]);
   });
 });
