@@ -112,11 +112,13 @@ export class MessageReader {
     if (opcode === NONE) return this.nextOfAnyKind();
     this.state = TORN;
     const isAscii = frames.unmaskText();
-    const event = this.textOf(bytes, frames.start, frames.end, isAscii);
-    this.state = READING;
-    if (event !== undefined) return event;
-    frames.tell(opcode);
-    return this.faultyText();
+    let event = this.textOf(bytes, frames.start, frames.end, isAscii);
+    if (event === undefined) {
+      frames.tell(opcode);
+      event = this.faultyText();
+    }
+    if (this.isTorn()) this.state = READING;
+    return event;
   }
 
   /** `next` for all that is not so simple. */
@@ -181,14 +183,12 @@ export class MessageReader {
     if (count === 0 || count >= FEW || count >= frames.missing) return false;
     if (!input.isEmpty() || input.ended) return false;
     const key = frames.skip(count);
-    if (this.opcode === TEXT) {
-      const wrong = (this.text as TextAssembly).appendFew(bytes, length, key);
-      if (wrong >= 0) {
-        this.fail("invalid-utf8", input.offset - count + wrong); // RFC 6455 8.1
-      }
-    } else {
-      (this.bytes as BytesAssembly).appendFew(bytes, length, staysMasked(length) ? 0 : key);
-    }
+    this.state = TORN;
+    let wrong = -1;
+    if (this.opcode === TEXT) wrong = (this.text as TextAssembly).appendFew(bytes, length, key);
+    else (this.bytes as BytesAssembly).appendFew(bytes, length, staysMasked(length) ? 0 : key);
+    this.state = GATHERING;
+    if (wrong >= 0) this.fail("invalid-utf8", input.offset - count + wrong); // RFC 6455 8.1
     return true;
   }
 
@@ -200,10 +200,10 @@ export class MessageReader {
       const { bytes } = input;
       frames.findPart();
       const { start, end, key, length } = frames;
+      const over = frames.takePart();
+      this.state = TORN;
       const isText = this.opcode === TEXT;
       const isAscii = isText && key !== 0 && this.applyMask(bytes, start, end, key, true) === true;
-      const over = frames.takePart(); // not before: a kernel may throw
-      this.state = TORN; // and so may what follows
       const asItCame = staysMasked(length);
       let event;
       if (isText) event = this.textPiece(bytes, start, end, over, isAscii);
@@ -252,19 +252,17 @@ export class MessageReader {
     if (this.state !== PULLING) {
       frames.unmask();
       decoder.push(frames.bytes, frames.start, frames.end);
-      this.state = PULLING;
     }
     for (;;) {
+      this.state = TORN;
       const left = this.maxMessageSize - this.pulled;
       const room = Math.min(pulledBytes.length, left + 1); // RFC 6455 10.4: not a byte more than shows it
       let size = 0;
       let at = decoder.pull(pulledBytes, 0, room);
       while (at > size && at < room) {
         size = at;
-        this.state = TORN;
         at = decoder.pull(pulledBytes, size, room);
       }
-      this.state = TORN;
       const more = at === room;
       if (at > size) size = at;
       const last = !more && frames.missing === 0 && frames.fin;

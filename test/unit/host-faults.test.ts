@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { checkUtf8 } from "../../src/bytes/utf8.js";
 import { maskInto } from "../../src/frame/masking.js";
@@ -124,38 +124,13 @@ describe("a reader whose platform throws once", () => {
     expect(reader.fault).toBe("interleaved-message");
   });
 
-  // Whether its first piece was pulled before the last one came, or both had come before anything was pulled.
-  for (const pullsBetween of [true, false]) {
-    const when = pullsBetween ? "piece by piece" : "all at once";
-    it(`goes on with the text whose last piece could not be unmasked, pulled ${when}`, () => {
-      let failsAt = -1;
-      const connection = opened("server", {
-        platform: {
-          mask(bytes, start, end, key) {
-            if (start !== failsAt) return mask(bytes, start, end, key);
-            failsAt = -1;
-            throw new Error("no mask");
-          },
-        },
-      });
-      const wire = framesFromPeer("server", [
-        { opcode: 1, payload: "abc" },
-        { opcode: 9, payload: "?" },
-      ]);
-      connection.receive(wire.slice(0, 8), true);
-      if (pullsBetween) expect(pull(connection)).toEqual([]);
-      failsAt = 0; // the first piece stands behind its header
-      connection.receive(wire.slice(8), true);
-      expect(() => connection.nextEvent()).toThrow("no mask");
-      expect(pull(connection)).toMatchObject([{ type: "text", text: "abc" }, { type: "ping" }]);
-    });
-  }
-
   // What counts as read by then cannot be read again: the connection says so, and tells of no message that has lost a part.
-  for (const [what, hook, chunks] of [
+  for (const [what, hook, chunks, failsAt = 1] of [
     ["a whole text is unmasked", "mask", [[{ opcode: 1, payload: "text" }]]],
     ["a whole text is decoded", "decode", [[{ opcode: 1, payload: "text" }]]],
     ["a piece of a text is unmasked", "mask", [[{ opcode: 1, payload: "text" }], -1]],
+    ["the last piece of a text is unmasked", "mask", [[{ opcode: 1, payload: "text" }], -1], 2],
+    ["a text is found to be wrong", "decode", [[{ opcode: 1, payload: bytes(0xff) }]], 2],
     ["a piece of a text is checked", "isValid", [[{ opcode: 1, payload: "€".repeat(99) }], -20]],
     ["a text in pieces is decoded", "decode", [[{ opcode: 1, payload: "€€€" }], -2]],
     ["a fragment of a text is unmasked", "mask", [[{ opcode: 1, fin: false, payload: "a" }, REST]]],
@@ -171,11 +146,9 @@ describe("a reader whose platform throws once", () => {
     ["a Close is unmasked", "mask", [[{ opcode: 8, payload: bytes(0x03, 0xe8) }]]],
   ] as const) {
     it(`fails where ${what}`, () => {
-      let fails = false;
+      let calls = -Infinity;
       const fail = (name: string): void => {
-        if (!fails || name !== hook) return;
-        fails = false;
-        throw new Error("no more");
+        if (name === hook && ++calls === failsAt) throw new Error("no more");
       };
       const settings = new Settings({
         platform: {
@@ -219,7 +192,7 @@ describe("a reader whose platform throws once", () => {
           thrown++;
         }
       };
-      fails = true;
+      calls = 0;
       for (const chunk of [wire.slice(0, place), wire.slice(place)]) {
         connection.receive(chunk, true);
         read();
@@ -233,35 +206,30 @@ describe("a reader whose platform throws once", () => {
     });
   }
 
-  // What it had given before is overwritten by the next attempt.
-  for (const failsAt of [1, 2]) {
-    const goesOn = failsAt === 1;
-    it(`${goesOn ? "goes on with" : "fails at"} a message that could not be inflated ${goesOn ? "" : "to its end"}`, () => {
-      let calls = 0;
-      const codec: DeflateCodec = {
-        ...portableDeflate,
-        inflator(windowBits) {
-          const inflator = portableDeflate.inflator(windowBits);
-          const pullOnce = inflator.pull.bind(inflator);
-          inflator.pull = (...range) => {
-            if (++calls === failsAt) throw new Error("no memory");
-            return pullOnce(...range);
-          };
-          return inflator;
-        },
-      };
-      const { client, server } = both({ codec, deflate: TAKEOVER });
-      client.sendText("one of a kind");
-      client.sendText("another");
-      server.receive(takeAll(client));
-      expect(() => server.nextEvent()).toThrow("no memory");
-      expect(pull(server)).toMatchObject(
-        goesOn
-          ? [{ text: "one of a kind" }, { text: "another" }]
-          : [{ type: "closing", code: 1011, cause: { by: "local", rule: "platform-failed" } }],
-      );
-    });
-  }
+  it.each([1, 2])("fails at a message that could not be inflated, in call %i", (failsAt) => {
+    let calls = 0;
+    const codec: DeflateCodec = {
+      ...portableDeflate,
+      inflator(windowBits) {
+        const inflator = portableDeflate.inflator(windowBits);
+        const pullOnce = inflator.pull.bind(inflator);
+        inflator.pull = (...range) => {
+          const end = pullOnce(...range);
+          if (++calls === failsAt) throw new Error("no memory");
+          return end;
+        };
+        return inflator;
+      },
+    };
+    const { client, server } = both({ codec, deflate: TAKEOVER });
+    client.sendText("one of a kind".repeat(5000));
+    client.sendText("another");
+    server.receive(takeAll(client));
+    expect(() => server.nextEvent()).toThrow("no memory");
+    expect(pull(server)).toMatchObject([
+      { type: "closing", code: 1011, cause: { by: "local", rule: "platform-failed" } },
+    ]);
+  });
 
   it.each([false, true])("fails at what was inflated and could not be decoded, streaming %s", (streaming) => {
     let fails = true;
@@ -285,5 +253,30 @@ describe("a reader whose platform throws once", () => {
     server.receive(takeAll(client));
     expect(() => server.nextEvent()).toThrow("no memory");
     expect(pull(server)).toMatchObject([{ type: "closing", code: 1011, cause: { rule: "platform-failed" } }]);
+  });
+
+  it("fails where there is no memory for a few bytes of a message", () => {
+    const connection = opened("server");
+    const wire = fromPeer("server", { opcode: 1, payload: "a".repeat(100_000) });
+    const chunks = Array.from({ length: 4000 }, (_, i) => wire.slice(i * 20, i * 20 + 20));
+    const noMemory = (): never => {
+      throw new RangeError("no memory");
+    };
+    connection.receive(chunks[0] ?? bytes(), true);
+    expect(pull(connection)).toEqual([]);
+    vi.stubGlobal("Uint8Array", new Proxy(Uint8Array, { construct: noMemory }));
+    try {
+      expect(() => {
+        for (const chunk of chunks.slice(1)) {
+          connection.receive(chunk, true);
+          connection.nextEvent();
+        }
+      }).toThrow("no memory");
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(pull(connection)).toMatchObject([
+      { type: "closing", code: 1011, cause: { rule: "platform-failed" } },
+    ]);
   });
 });
