@@ -224,28 +224,23 @@ export class FrameReader {
   }
 
   /**
-   * @internal Looks at what the chunk has of the payload of a message in one frame: the input's `bytes[start, end)`, masked with `key`. It is
-   * `takePart` that goes on behind it.
+   * @internal Reads what the chunk has of the payload of a message in one frame: the input's `bytes[start, end)`, masked with `key`. Returns
+   * whether the message is over.
    */
-  findPart(): void {
-    const { input } = this;
-    const { position } = input;
-    this.start = position;
-    this.end = Math.min(input.end, position + this.missing);
-    this.key = this.frameKey;
-  }
-
-  /** @internal Counts what `findPart` found as read. Returns whether the message is over. */
   takePart(): boolean {
-    const { end } = this;
-    const count = end - this.start;
-    this.input.position = end;
+    const { input, frameKey } = this;
+    const { position } = input;
+    const end = Math.min(input.end, position + this.missing);
+    const count = end - position;
+    this.start = position;
+    this.end = input.position = end;
+    this.key = frameKey;
     this.missing -= count;
     if (this.missing === 0) {
       this.wholeUpTo = this.maxWholeLength;
       return true;
     }
-    this.frameKey = rotateKey(this.frameKey, count);
+    this.frameKey = rotateKey(frameKey, count);
     return false;
   }
 

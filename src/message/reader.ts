@@ -198,10 +198,9 @@ export class MessageReader {
     const { input } = frames;
     while (input.position < input.end || input.advance()) {
       const { bytes } = input;
-      frames.findPart();
-      const { start, end, key, length } = frames;
       const over = frames.takePart();
       this.state = TORN;
+      const { start, end, key, length } = frames;
       const isText = this.opcode === TEXT;
       const isAscii = isText && key !== 0 && this.applyMask(bytes, start, end, key, true) === true;
       const asItCame = staysMasked(length);
