@@ -394,7 +394,7 @@ export class Connection {
     return OPEN_RULES;
   }
 
-  /** @internal The peer broke a rule: fails the connection (RFC 6455 7.1.7). */
+  /** @internal The peer broke a rule, or the platform failed: fails the connection (RFC 6455 7.1.7). */
   protected fail(rule: RuleName, offset?: number): ClosingEvent {
     const { code, says } = this.rules[rule] as Rule;
     const cause = this.blame(rule === "platform-failed" ? "local" : "peer", rule, offset);
