@@ -103,7 +103,7 @@ export class Connection {
     this.role = role;
     const settings = Settings.of(options);
     this.settings = settings;
-    this.output = new Output(settings.platform.allocate);
+    this.output = new Output();
     if (role === "client" && settings.platform.random === undefined) {
       throw new UsageError(
         "no-entropy",
@@ -603,7 +603,6 @@ export class Connection {
       maxMessageSize: limits.message,
       mask: platform.mask,
       maskInto: platform.maskInto,
-      allocate: platform.allocate,
       utf8: platform.utf8,
       streaming,
       text,

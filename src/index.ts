@@ -20,7 +20,7 @@ export type { UsageCode } from "./errors.js";
 export { UsageError } from "./errors.js";
 export type { Limits, Options, Timeouts } from "./settings.js";
 export { Settings } from "./settings.js";
-export type { Allocate, Mask, MaskInto, Platform, Utf8 } from "./platform.js";
+export type { Mask, MaskInto, Platform, Utf8 } from "./platform.js";
 export { portableUtf8 } from "./bytes/utf8.js";
 export type { Cause, Rule, RuleName } from "./rules.js";
 export { RULES } from "./rules.js";

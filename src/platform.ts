@@ -21,8 +21,6 @@ export interface Platform {
   readonly deflate?: DeflateCodec | undefined;
   /** As `mask`, into another array: faster than to copy first, and mask then. */
   readonly maskInto?: MaskInto;
-  /** Memory, where there is some here that need not be cleared before it is used. */
-  readonly allocate?: Allocate;
 }
 
 /**
@@ -57,6 +55,3 @@ export type Mask = (
 
 /** Writes `source`, masked, into `target` from `offset`; the arrays do not overlap. The key is as in `Mask`. */
 export type MaskInto = (source: Uint8Array, target: Uint8Array, offset: number, key: number) => void;
-
-/** Returns an array of `size` bytes and any content, with a buffer of that size: all of them are written before anybody sees them. */
-export type Allocate = (size: number) => Uint8Array;

@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import { versions } from "node:process";
 
 import type { Platform } from "../platform.js";
@@ -15,7 +14,6 @@ export const systemPlatform: Platform = {
   ...webPlatform,
   ...("bun" in versions ? {} : { mask: longMask, maskInto: longMaskInto }), // the others are on V8
   utf8: nodeUtf8,
-  allocate: (size) => Buffer.allocUnsafeSlow(size),
   get deflate() {
     return zlibCodec(); // found out when it is first needed
   },

@@ -1,4 +1,4 @@
-import type { Allocate, MaskInto } from "../platform.js";
+import type { MaskInto } from "../platform.js";
 import { bufferOf, knownOf, viewOf } from "./view.js";
 
 /** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
@@ -37,12 +37,10 @@ export class BytesAssembly {
   /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
   private readonly maskInto: MaskInto | undefined;
-  private readonly allocate: Allocate | undefined;
 
   /** With `maskInto` pieces may come masked. */
-  constructor(maskInto?: MaskInto, allocate?: Allocate) {
+  constructor(maskInto?: MaskInto) {
     this.maskInto = maskInto;
-    this.allocate = allocate;
   }
 
   /**
@@ -115,7 +113,7 @@ export class BytesAssembly {
   /** Hands over what was gathered, in one piece, and begins anew. */
   take(): Uint8Array {
     const { size } = this;
-    const target = handedOver.reserve(size, this.allocate);
+    const target = handedOver.reserve(size);
     const start = handedOver.at;
     this.takeInto(target, start);
     return viewOf(target, start, start + size);
@@ -221,10 +219,10 @@ class HandedOver {
   private used = 0;
 
   /** Makes room for `size` bytes in the array that it returns, from `at` on. */
-  reserve(size: number, allocate: Allocate | undefined): Uint8Array {
+  reserve(size: number): Uint8Array {
     if (size <= SMALLEST || size > CUT_UP_TO) {
       this.at = 0;
-      return size <= SMALLEST || allocate === undefined ? new Uint8Array(size) : allocate(size);
+      return new Uint8Array(size);
     }
     if (size > this.slab.length - this.used) {
       this.slab = new Uint8Array(SLAB_SIZE); // cleared: whoever has a part of it can look at all of it
@@ -239,8 +237,8 @@ class HandedOver {
 export const handedOver: HandedOver = /* @__PURE__ */ new HandedOver();
 
 /** A copy of `bytes[start, end)`. */
-export function copyOf(bytes: Uint8Array, start: number, end: number, allocate?: Allocate): Uint8Array {
-  const target = handedOver.reserve(end - start, allocate);
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const target = handedOver.reserve(end - start);
   const { at } = handedOver;
   target.set(viewOf(bytes, start, end), at);
   return viewOf(target, at, at + end - start);

@@ -1,4 +1,3 @@
-import type { Allocate } from "../platform.js";
 import { dataOf, viewOf } from "./view.js";
 
 /** From this many bytes on, what need not be changed is passed through instead of copied. */
@@ -6,8 +5,6 @@ export const PASS_FROM = 1024;
 /** The least room that is made for one connection alone, and the most beyond what is asked for: as much as waits already. */
 const OWN_ROOM = 4096;
 const MOST_ROOM = 262_144;
-/** A header's length is not known before what it is of. */
-const SPARE = 16;
 /** Large enough that a slab's cost is shared by many small frames, small enough that a slow peer's few bytes pin little. */
 const SLAB_SIZE = 32768;
 /** What was taken last: all there was, a part of it, or a part that was written, as were all before it. */
@@ -45,17 +42,7 @@ export class Output {
   /** Whether a part of what was queued is taken. */
   private isCut = false;
 
-  /** Memory that need not be cleared, where there is some. */
-  private readonly allocate: Allocate | undefined;
-
-  constructor(allocate?: Allocate) {
-    this.allocate = allocate;
-  }
-
-  /**
-   * Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written: of more than half a
-   * slab, at most SPARE less.
-   */
+  /** Makes room for `length` bytes in `target`; returns the offset to write from. `commit` says how many were written. */
   reserve(length: number): number {
     const { end, target } = this;
     const goesOn = this.ownData !== undefined || (target === slab && end === slabUsed);
@@ -75,17 +62,10 @@ export class Output {
   private reserveOwn(length: number): number {
     this.closeRun();
     const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
-    this.target = takeSpare(length) ?? this.roomOf(length, Math.max(room, OWN_ROOM));
+    this.target = takeSpare(length) ?? new Uint8Array(Math.max(length, room, OWN_ROOM));
     this.ownData = dataOf(this.target);
     this.start = this.end = 0;
     return 0;
-  }
-
-  /** Room for `length` bytes, or for more. Whoever gets a part of it can look at all of it, so what may stay unwritten is cleared. */
-  private roomOf(length: number, atLeast: number): Uint8Array {
-    if (this.allocate === undefined || length < Math.max(atLeast, LARGE))
-      return new Uint8Array(Math.max(length, atLeast));
-    return viewOf(this.allocate(length), 0, length).fill(0, length - SPARE);
   }
 
   /** After `reserve`: what writes numbers into `target`. A method, as engines look into those first. */

@@ -7,7 +7,7 @@ import { BINARY, CLOSE, CONTINUATION, TEXT, writeKey } from "../frame/header.js"
 import type { FrameReaderOptions } from "../frame/reader.js";
 import { FrameReader, NONE } from "../frame/reader.js";
 import { mask, maskIntoOf, rotateKey } from "../frame/masking.js";
-import type { Allocate, Mask, MaskInto, Utf8 } from "../platform.js";
+import type { Mask, MaskInto, Utf8 } from "../platform.js";
 import type { RuleName } from "../rules.js";
 import { TextAssembly } from "./assembly.js";
 
@@ -18,7 +18,6 @@ export interface MessageReaderOptions extends FrameReaderOptions {
   readonly text: "string" | "bytes";
   readonly utf8: Utf8 | undefined;
   readonly maskInto: MaskInto | undefined;
-  readonly allocate: Allocate | undefined;
 }
 
 // Where a reader stands. Numbers, as every message asks for it.
@@ -68,7 +67,6 @@ export class MessageReader {
   /** What takes the mask off a binary message, where frames come masked. */
   private readonly binaryMask: Mask | undefined;
   private readonly applyMaskInto: MaskInto;
-  private readonly allocate: Allocate | undefined;
   /** The opcode of the message that is not over. */
   private opcode = BINARY;
   /** Whether it is coded, and, if so, how many bytes of it were pulled. */
@@ -89,7 +87,6 @@ export class MessageReader {
     this.applyMask = options.mask ?? mask;
     this.binaryMask = options.masked ? this.applyMask : undefined;
     this.applyMaskInto = maskIntoOf(options);
-    this.allocate = options.allocate;
   }
 
   /** Whether it stands between two messages, with nothing read of the next. */
@@ -280,12 +277,12 @@ export class MessageReader {
   private decoded(size: number, final: boolean): TextEvent | BinaryEvent | undefined {
     const whole = final && this.pulled === 0;
     this.pulled += size;
-    if (whole && this.opcode === BINARY) return BinaryEvent.of(copyOf(pulledBytes, 0, size, this.allocate));
+    if (whole && this.opcode === BINARY) return BinaryEvent.of(copyOf(pulledBytes, 0, size));
     if (whole && this.decodes) {
       const text = this.utf8.decode(pulledBytes, 0, size);
       if (text !== undefined) return new TextEvent(text, undefined);
     }
-    return this.piece(copyOf(pulledBytes, 0, size, this.allocate), 0, size, final, false);
+    return this.piece(copyOf(pulledBytes, 0, size), 0, size, final, false);
   }
 
   private framePiece(final: boolean): TextEvent | BinaryEvent | undefined {
@@ -319,7 +316,7 @@ export class MessageReader {
       if (final) return new BinaryEvent(bytes, start, end, undefined);
       return end > start ? new BinaryPiece(bytes, start, end, undefined) : undefined;
     }
-    const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto, this.allocate));
+    const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto));
     const { key, length, isWhole } = this.frames;
     const isShort = isWhole && length <= SHORT && !this.coded;
     const asItCame = isShort && staysMasked(length);
@@ -344,7 +341,7 @@ export class MessageReader {
     if (filled !== undefined) return BinaryEvent.of(filled);
     // Its key goes before what stays masked, as it stands in a frame.
     const keySize = asItCame && key !== 0 ? 4 : 0;
-    const target = handedOver.reserve(keySize + size, this.allocate);
+    const target = handedOver.reserve(keySize + size);
     const at = handedOver.at + keySize;
     const last = assembly.takeInto(target, at);
     assembly.copy(bytes, start, end, asItCame ? 0 : key, target, last);

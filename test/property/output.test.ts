@@ -226,7 +226,7 @@ describe("outputs that share a slab", () => {
     "what is queued, and what was taken and is not written, stays as it is",
     400,
     fc.property(fc.array(anyStep, { minLength: 20, maxLength: 200 }), (steps) => {
-      const outputs = [new Output(), new Output((size) => Buffer.allocUnsafeSlow(size)), new Output()];
+      const outputs = [new Output(), new Output(), new Output()];
       const queued: Uint8Array[] = [NOTHING, NOTHING, NOTHING];
       /** By output and by take; a take that was written has nothing. */
       const taken: { chunk: Uint8Array; copy: Uint8Array }[][][] = [[], [], []];

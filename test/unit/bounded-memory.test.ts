@@ -290,42 +290,6 @@ describe("a message that does not go on", () => {
   }
 });
 
-describe("memory that a platform gives uncleared", () => {
-  const platform = {
-    random: () => 0, // so that nothing looks like it by chance
-    allocate: (size: number): Uint8Array => new Uint8Array(size).fill(0xaa),
-  };
-  const payload = (size: number): Uint8Array => new Uint8Array(size).fill(0x11);
-  /** How many bytes of what the array is a view of nobody has written. */
-  const uncleared = ({ buffer }: Uint8Array): number =>
-    new Uint8Array(buffer).filter((byte) => byte === 0xaa).length;
-
-  for (const role of ROLES) {
-    it(`is seen by nobody: not behind what a ${role} receives, nor behind what it sends`, () => {
-      for (const size of [1, 60, 65, 1000, 2000, 16_000, 16_384, 16_385, 70_000, 200_000]) {
-        for (const opcode of [1, 2]) {
-          const connection = opened(role, { platform, text: "bytes" });
-          const wire = fromPeer(role, { opcode, payload: payload(size) });
-          for (const cut of [wire.length >> 1, wire.length - 1]) {
-            feed(connection, wire.slice(0, cut));
-            connection.receive(wire.slice(cut));
-            const event = connection.nextEvent();
-            if (event?.type !== "text" && event?.type !== "binary") throw new Error("no message");
-            expect(event.payload).toEqual(payload(size));
-            expect(uncleared(event.payload)).toBe(0);
-          }
-          for (let i = 0; i < 3; i++) connection.sendBinary(payload(size));
-          connection.sendText("\x11".repeat(size));
-          for (const chunk of connection.takeOutput() ?? []) {
-            // What others have masked in the slab may be the same by chance: not much of it.
-            expect(uncleared(chunk)).toBeLessThanOrEqual(chunk.buffer.byteLength / 64);
-          }
-        }
-      }
-    });
-  }
-});
-
 describe("what is known of arrays", () => {
   it("pins no buffer over 2 MiB, and nothing of which a short message was a part", () => {
     for (const array of [
