@@ -4,7 +4,7 @@ import { portableUtf8 } from "./bytes/utf8.js";
 import { viewOf } from "./bytes/view.js";
 import type { Phase, Role, Signal } from "./closing.js";
 import { phaseAfter, PHASES } from "./closing.js";
-import type { MessageCoding, MessageDecoder, MessageEncoder } from "./coding.js";
+import { type MessageCoding, type MessageDecoder, type MessageEncoder, writeCoded } from "./coding.js";
 import { requireBytes, UsageError } from "./errors.js";
 import type { ClosingEvent, ConnectionEvent, OpenEvent } from "./events.js";
 import {
@@ -187,7 +187,10 @@ export class Connection {
     this.readClock();
     if (this.phase === PHASES.open) {
       const due = this.keepalive?.check(this.now, this.wantsInput);
-      if (due === "ping") this.sendPing(NO_BYTES);
+      if (due === "ping") {
+        this.sendPing(NO_BYTES);
+        this.keepalive?.pinged(this.now);
+      }
       if (due === "gone") this.giveUp("peer", "pong-timeout");
     } else if (this.now >= this.phaseDeadline) {
       this.timedOut();
@@ -351,8 +354,8 @@ export class Connection {
       return true;
     }
     if (!this.maySendControl()) return false;
-    this.blame("local", "closed");
     this.sendClose({ code: code ?? NO_STATUS, reason });
+    this.blame("local", "closed");
     this.step("closeSent");
     return true;
   }
@@ -572,7 +575,11 @@ export class Connection {
       const message = reader.next();
       if (message !== undefined) return message;
     }
-    if (reader.atControl) return this.readControl(reader.frames);
+    if (reader.atControl) {
+      const event = this.readControl(reader.frames);
+      reader.passControl(); // now that it is answered: `random` may have thrown
+      return event;
+    }
     if (reader.fault !== undefined) return this.fail(reader.fault, reader.faultOffset);
     if (reader.atRest) {
       this.decoder = reader.decoder;
@@ -621,8 +628,8 @@ export class Connection {
     // RFC 6455 5.5.2: answered as soon as may be, inside a message too, but not after our Close.
     if (this.state === "open") {
       if (this.waitingPongs < MAX_WAITING_PONGS) {
-        this.waitingPongs++;
         this.writer.writeChecked(FIN | PONG, payload);
+        this.waitingPongs++;
       } else {
         this.latestPing = new Uint8Array(payload); // RFC 6455 5.5.3
       }
@@ -633,9 +640,9 @@ export class Connection {
   private readClose(payload: Uint8Array, offset: number): ClosingEvent {
     const close = decodeClose(payload);
     if ("rule" in close) return this.fail(close.rule, offset + close.index);
+    this.sendClose(close); // RFC 6455 5.5.1: the code is echoed; so is the reason
     this.closeReceived = close;
     const cause = this.blame("peer", "closed", offset);
-    this.sendClose(close); // RFC 6455 5.5.1: the code is echoed; so is the reason
     this.step("closeReceived");
     return { type: "closing", ...close, cause };
   }
@@ -649,9 +656,9 @@ export class Connection {
   /** Sends a Close where one can be sent, and none was. */
   private sendClose(close: Close): void {
     if (this.state !== "open") return;
-    this.messageWriter = undefined;
     this.answerLatestPing(); // nothing follows a Close (RFC 6455 5.5.1)
     this.writer.writeChecked(FIN | CLOSE, encodeClose(close));
+    this.messageWriter = undefined;
     this.closeSent = close;
   }
 
@@ -737,14 +744,7 @@ export class Connection {
     options: SendOptions | undefined,
   ): void {
     if (options?.compress ?? coding.codes(payload.length)) {
-      const encoder = this.requireEncoder(coding);
-      const coded = encoder.encode(payload, true);
-      try {
-        this.writer.writeCopy(FIN | RSV1 | opcode, coded); // RFC 7692 6.1
-      } catch (error) {
-        encoder.forget(); // the platform's `random` threw: the peer never gets what is in the window now
-        throw error;
-      }
+      writeCoded(this.writer, FIN | RSV1 | opcode, this.requireEncoder(coding), payload, true); // RFC 7692 6.1
     } else {
       this.writer.writeChecked(FIN | opcode, payload);
     }

@@ -51,16 +51,19 @@ export class Keepalive {
     return since + (state === "taken" ? pong : pong * 2);
   }
 
-  /**
-   * Looks at the time. "ping": one is to be queued, and counts as queued. "gone": the peer was dead, and nobody has read what
-   * came before.
-   */
+  /** Looks at the time. "ping": one is to be queued. "gone": the peer was dead, and nobody has read what came before. */
   check(now: number, reading: boolean): "ping" | "gone" | undefined {
     if (now < this.deadline(reading)) return undefined;
     if (this.dead) return "gone";
-    const quiet = this.state === "quiet";
-    this.state = quiet ? "queued" : "dead";
+    if (this.state === "quiet") return "ping";
+    this.state = "dead";
     this.since = now;
-    return quiet ? "ping" : undefined;
+    return undefined;
+  }
+
+  /** A ping was queued after silence. */
+  pinged(now: number): void {
+    this.state = "queued";
+    this.since = now;
   }
 }

@@ -73,7 +73,7 @@ export class FrameWriter {
   private writeMasked(firstByte: number, payload: Uint8Array, random: () => number): void {
     const { output } = this;
     const { length } = payload;
-    const key = random() | 0; // first: should it throw, no room is left half written
+    const key = random() | 0; // first: should it throw, no room was taken for nothing
     const offset = output.reserve(length + MAX_HEADER_SIZE);
     const data = output.data();
     const start = writeHeader(data, offset, firstByte, length, key);

@@ -32,6 +32,8 @@ const PULLING = 2;
 const FAULTY = 3;
 /** Amid something that counts as read, and is not told or stored yet: should the platform throw there, it is lost, and it stays so. */
 const TORN = 4;
+/** At a control frame, until somebody says that it was dealt with. */
+const CONTROL = 5;
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
@@ -47,12 +49,10 @@ function staysMasked(length: number): boolean {
   return length > SMALLEST;
 }
 
-/** Reads messages off frames: assembles fragments (RFC 6455 5.4) and checks texts (8.1). Control frames pass by. */
+/** Reads messages off frames: assembles fragments (RFC 6455 5.4) and checks texts (8.1). It stops at each control frame. */
 export class MessageReader {
   /** The frames. */
   readonly frames: FrameReader;
-  /** After `next()` returned undefined: whether `frames` stands on a control frame. */
-  atControl = false;
   /** After `next()` returned undefined: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
   faultOffset: number | undefined;
@@ -74,7 +74,9 @@ export class MessageReader {
   private pulled = 0;
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
-  private state: typeof READING | typeof GATHERING | typeof PULLING | typeof FAULTY | typeof TORN = READING;
+  private state:
+    typeof READING | typeof GATHERING | typeof PULLING | typeof FAULTY | typeof TORN | typeof CONTROL =
+    READING;
 
   constructor(options: MessageReaderOptions) {
     const { maxMessageSize = Infinity, streaming } = options;
@@ -92,6 +94,16 @@ export class MessageReader {
   /** Whether it stands between two messages, with nothing read of the next. */
   get atRest(): boolean {
     return this.frames.atRest && this.state === READING;
+  }
+
+  /** Whether `frames` stands on a control frame. It stays there until `passControl`. */
+  get atControl(): boolean {
+    return this.state === CONTROL;
+  }
+
+  /** Goes on behind the control frame. */
+  passControl(): void {
+    this.state = READING;
   }
 
   /** Whether it has read all there is, and gathers a message in one frame: there is nothing to tell then. */
@@ -120,8 +132,7 @@ export class MessageReader {
 
   /** `next` for all that is not so simple. */
   private nextOfAnyKind(): TextEvent | BinaryEvent | undefined {
-    this.atControl = false;
-    if (this.state === FAULTY) return undefined;
+    if (this.state === FAULTY || this.state === CONTROL) return undefined;
     if (this.state === TORN) {
       this.fail("platform-failed", undefined);
       return undefined;
@@ -147,7 +158,7 @@ export class MessageReader {
     for (let more = frames.nextOfAnyKind(); more; more = frames.next()) {
       const { opcode, missing } = frames;
       if (opcode >= CLOSE) {
-        this.atControl = true;
+        this.state = CONTROL;
         return undefined;
       }
       const final = missing === 0 && frames.fin;
@@ -413,7 +424,6 @@ export class MessageReader {
   }
 
   private fail(rule: RuleName, offset: number | undefined): void {
-    this.atControl = false;
     this.state = FAULTY;
     this.fault = rule;
     this.faultOffset = offset;

@@ -1,6 +1,6 @@
 import { checkUtf8 } from "../bytes/utf8.js";
 import { requireBytes, UsageError } from "../errors.js";
-import type { MessageEncoder } from "../coding.js";
+import { type MessageEncoder, writeCoded } from "../coding.js";
 import { BINARY, CONTINUATION, FIN, RSV1, TEXT } from "../frame/header.js";
 import type { FrameWriter } from "../frame/writer.js";
 import { notUtf8 } from "./text.js";
@@ -60,21 +60,28 @@ export class MessageWriter {
   private send(given: string | Uint8Array, final: boolean): boolean {
     if (this.ended) throw new UsageError("bad-state", "the message was ended: start another");
     let part = given;
+    let held = "";
+    let state = 0;
     if (typeof part === "string" && this.kind === "text") {
       if (this.utf8State !== 0) {
         throw new UsageError("bad-text", "the bytes before this string end inside a code point");
       }
       part = this.heldSurrogate + part;
-      this.heldSurrogate = "";
       if (!final && (part.charCodeAt(part.length - 1) & 0xfc00) === 0xd800) {
-        this.heldSurrogate = part.slice(-1);
+        held = part.slice(-1);
         part = part.slice(0, -1);
       }
     } else {
       requireBytes(part, `a part of a ${this.kind} message`);
-      if (this.kind === "text") this.checkBytes(part, final);
+      if (this.kind === "text") {
+        state = this.checkBytes(part, final);
+        if (part.length > 0 || final) this.sendHeldSurrogate();
+        held = this.heldSurrogate;
+      }
     }
     if (part.length > 0 || final) this.sendFragment(part, final);
+    this.heldSurrogate = held; // not before: the platform's `random` may throw
+    this.utf8State = state;
     const sent = this.inTime;
     if (final) {
       this.ended = true;
@@ -87,16 +94,19 @@ export class MessageWriter {
     return this.owner.messageWriter === this;
   }
 
-  private checkBytes(part: Uint8Array, final: boolean): void {
+  /** Where the check of a text given as bytes stands after `part`. */
+  private checkBytes(part: Uint8Array, final: boolean): number {
     const state = checkUtf8(this.utf8State, part, 0, part.length);
     if (state < 0) throw notUtf8(~state);
     if (final && state !== 0) throw notUtf8(part.length);
-    this.utf8State = state;
-    if ((part.length > 0 || final) && this.heldSurrogate !== "") {
-      const lone = this.heldSurrogate; // it stays alone, and goes as U+FFFD (RFC 6455 8.1)
-      this.heldSurrogate = "";
-      this.sendFragment(lone, false);
-    }
+    return state;
+  }
+
+  /** It stays alone, and goes as U+FFFD (RFC 6455 8.1). */
+  private sendHeldSurrogate(): void {
+    if (this.heldSurrogate === "") return;
+    this.sendFragment(this.heldSurrogate, false);
+    this.heldSurrogate = "";
   }
 
   private sendFragment(part: string | Uint8Array, final: boolean): void {
@@ -106,10 +116,7 @@ export class MessageWriter {
     const { writer } = owner;
     const firstByte = this.firstByte | (final ? FIN : 0);
     if (encoder !== undefined) {
-      writer.writeCopy(
-        firstByte,
-        encoder.encode(typeof part === "string" ? owner.utf8Of(part) : part, final),
-      );
+      writeCoded(writer, firstByte, encoder, typeof part === "string" ? owner.utf8Of(part) : part, final);
     } else if (typeof part === "string") {
       writer.writeText(firstByte, part);
     } else {

@@ -53,6 +53,117 @@ describe("a client whose `random` throws once", () => {
     });
   }
 
+  for (const [what, frame, event, answer] of [
+    ["a ping", { opcode: 9, payload: "?" }, { type: "ping" }, { opcode: 10, payload: bytes(0x3f) }],
+    [
+      "a Close",
+      { opcode: 8, payload: bytes(0x03, 0xe9) },
+      { type: "closing", code: 1001, cause: { by: "peer", rule: "closed" } },
+      { opcode: 8, payload: bytes(0x03, 0xe9) },
+    ],
+    [
+      "a Close with a code that is none",
+      { opcode: 8, payload: bytes(0x03, 0xed) },
+      { type: "closing", code: 1002, cause: { by: "peer" } },
+      { opcode: 8 },
+    ],
+  ] as const) {
+    it(`is told of ${what} once, when it can be answered, amid a message too`, () => {
+      for (const begun of [[], [{ opcode: 2, fin: false, payload: "a" }]] as const) {
+        const entropy = new Failing();
+        const client = opened("client", { platform: entropy });
+        client.receive(framesFromPeer("client", [...begun, frame]));
+        for (let i = 0; i < 70; i++) entropy.during(() => client.nextEvent());
+        expect(client.outputSize).toBe(0);
+        client.receive(framesFromPeer("client", [{ opcode: begun.length > 0 ? 0 : 2, payload: "b" }]));
+        expect(client.nextEvent()).toMatchObject(event);
+        expect(takeFrames(client)).toMatchObject([answer]);
+        client.receiveEnd();
+        const message = begun.length > 0 ? "ab" : "b";
+        expect(pull(client)).toMatchObject(
+          event.type === "ping"
+            ? [{ type: "binary", payload: bytes(...Buffer.from(message)) }, { type: "closed" }]
+            : [{ type: "closed", code: event.code === 1001 ? 1001 : 1006, cause: event.cause }],
+        );
+      }
+    });
+  }
+
+  it("answers a peer's Close as the peer's, where its own could not be sent", () => {
+    const entropy = new Failing();
+    const client = opened("client", { platform: entropy });
+    entropy.during(() => client.close(1000));
+    client.receive(framesFromPeer("client", [{ opcode: 8, payload: bytes(0x03, 0xe9) }]));
+    entropy.during(() => client.nextEvent());
+    expect(pull(client)).toMatchObject([
+      { type: "closing", code: 1001, cause: { by: "peer", rule: "closed" } },
+    ]);
+    takeAll(client);
+    client.receiveEnd();
+    expect(pull(client)).toMatchObject([
+      {
+        type: "closed",
+        code: 1001,
+        clean: true,
+        sent: { code: 1001 },
+        cause: { by: "peer", rule: "closed" },
+      },
+    ]);
+  });
+
+  it("goes on with a message in fragments where a Close could not be sent", () => {
+    const entropy = new Failing();
+    const client = opened("client", { platform: entropy });
+    const writer = client.startMessage("text");
+    writer.write("a");
+    entropy.during(() => client.close());
+    expect(() => client.sendText("lost")).toThrow("end() it first");
+    expect(writer.end("b")).toBe(true);
+    expect(takeFrames(client).map(({ opcode, fin }) => [opcode, fin])).toEqual([
+      [1, false],
+      [0, true],
+    ]);
+  });
+
+  it("pings after silence once it can", () => {
+    const entropy = new Failing();
+    let now = 0;
+    const client = opened("client", {
+      platform: { random: entropy.random, clock: () => now },
+      timeouts: { ping: 10, pong: 10 },
+    });
+    now = 10;
+    entropy.during(() => {
+      client.handleTimeout();
+    });
+    expect(client.deadline).toBe(10);
+    client.handleTimeout();
+    expect(takeFrames(client)).toMatchObject([{ opcode: 9 }]);
+    expect(client.deadline).toBe(20);
+  });
+
+  it("sends the parts of a text as if they had not been tried before", () => {
+    for (const [parts, text] of [
+      [["\ud83d", "\ude00"], "\u{1f600}"],
+      [["\ud83d", "a"], "\ufffda"],
+      [["\ud83d", bytes(0x61)], "\ufffda"],
+      [[bytes(0xe2), bytes(0x82), bytes(0xac)], "\u20ac"],
+    ] as const) {
+      const entropy = new Failing();
+      const client = opened("client", { platform: entropy });
+      const server = opened("server");
+      const writer = client.startMessage("text");
+      for (const part of parts) {
+        if (part !== "\ud83d") entropy.during(() => writer.write(part));
+        writer.write(part);
+      }
+      entropy.during(() => writer.end());
+      writer.end();
+      server.receive(takeAll(client));
+      expect(pull(server)).toMatchObject([{ type: "text", text }]);
+    }
+  });
+
   it("sends messages as if they had not been tried before", () => {
     const entropy = new Failing();
     const client = opened("client", { platform: entropy });
@@ -86,8 +197,15 @@ describe("a client whose `random` throws once", () => {
       client.sendText(texts[0] ?? "");
       entropy.during(() => client.sendText(texts[1] ?? ""));
       client.sendText(texts[1] ?? "");
+      const writer = client.startMessage("text");
+      writer.write(texts[0] ?? "");
+      entropy.during(() => writer.write("part of a third, ".repeat(20)));
+      writer.write("part of a third, ".repeat(20));
+      entropy.during(() => writer.end(texts[1]));
+      writer.end(texts[1]);
+      const inParts = `${texts[0]}${"part of a third, ".repeat(20)}${texts[1]}`;
       server.receive(takeAll(client));
-      expect(pull(server)).toMatchObject(texts.map((text) => ({ type: "text", text })));
+      expect(pull(server)).toMatchObject([...texts, inParts].map((text) => ({ type: "text", text })));
     });
   }
 
