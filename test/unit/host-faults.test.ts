@@ -197,7 +197,7 @@ describe("a client whose `random` throws once", () => {
       client.sendText(texts[0] ?? "");
       entropy.during(() => client.sendText(texts[1] ?? ""));
       client.sendText(texts[1] ?? "");
-      const writer = client.startMessage("text");
+      const writer = client.startMessage("text", { compress: true });
       writer.write(texts[0] ?? "");
       entropy.during(() => writer.write("part of a third, ".repeat(20)));
       writer.write("part of a third, ".repeat(20));
