@@ -32,7 +32,10 @@ export interface Utf8 {
   decode(bytes: Uint8Array, start: number, end: number): string | undefined;
   /** As `decode`, for bytes that are known to be ASCII, where that is faster here. */
   decodeAscii?(bytes: Uint8Array, start: number, end: number): string;
-  /** Encodes `text` into `target` from `offset`, where it fits, lone surrogates as U+FFFD; returns the offset after it. */
+  /**
+   * Encodes `text` into `target` from `offset`, lone surrogates as U+FFFD; returns the offset after it. Where it does not fit, what is
+   * written does not matter, but the offset is then less than four bytes, a character's, before the end of `target`, or beyond it.
+   */
   encodeInto(text: string, target: Uint8Array, offset: number): number;
   /** How many bytes `encodeInto` writes for `text`. */
   byteLength(text: string): number;

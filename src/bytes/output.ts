@@ -61,8 +61,8 @@ export class Output {
   /** Room of its own, for what is large, and behind what waits already: with a second run others write in turns with this one. */
   private reserveOwn(length: number): number {
     this.closeRun();
-    const room = this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM);
-    this.target = takeSpare(length) ?? new Uint8Array(Math.max(length, room, OWN_ROOM));
+    const room = Math.max(length, OWN_ROOM, this.chunks === undefined ? 0 : Math.min(this.size, MOST_ROOM));
+    this.target = takeSpare(length, room) ?? new Uint8Array(room);
     this.ownData = dataOf(this.target);
     this.start = this.end = 0;
     return 0;
@@ -135,6 +135,10 @@ export class Output {
       takenRoom = this.ownData === undefined ? undefined : isLarge ? NO_BYTES : this.target;
       takenStart = this.start;
       takenEnd = this.target === slab ? this.end : -1;
+      if (closed !== undefined && this.chunks?.[0] === closed) {
+        takenStart = closedStart; // all it has in the slab
+        if (this.target !== slab) takenEnd = closedStart + closed.length;
+      }
     }
     takenBy = goesOn ? this : undefined;
     takenIs = isAll ? ALL : PART;
@@ -182,9 +186,8 @@ export class Output {
     if (takenRoom !== undefined) {
       keepSpare(takenRoom);
       takenRoom = undefined;
-    } else if (takenEnd === slabUsed) {
-      slabUsed = usedAgainFrom = takenStart;
     }
+    if (takenEnd === slabUsed) slabUsed = usedAgainFrom = takenStart;
   }
 
   /** Drops what is queued. */
@@ -198,7 +201,12 @@ export class Output {
 
   private closeRun(): void {
     if (this.end === this.start) return;
-    this.close(viewOf(this.target, this.start, this.end));
+    const run = viewOf(this.target, this.start, this.end);
+    this.close(run);
+    if (this.target === slab) {
+      closed = run;
+      closedStart = this.start;
+    }
     this.start = this.end;
   }
 
@@ -220,6 +228,8 @@ function beginSlab(): void {
   slabData = dataOf(slab);
   slabUsed = 0;
   if (takenRoom === undefined) takenBy = undefined; // of the slab before nothing is used again
+  takenEnd = -1;
+  closed = undefined;
   usedAgainFrom = -1;
   views.length = 0; // they keep that slab
   viewStarts.fill(-1);
@@ -230,9 +240,12 @@ let takenBy: Output | undefined;
 let takenIs: typeof ALL | typeof PART | typeof WRITTEN_PART = ALL;
 /** The room of its own that what was taken is of, or NO_BYTES for one too large to be kept; undefined: it is no such room's. */
 let takenRoom: Uint8Array | undefined;
-/** Where its run in the slab begins and ends; an end of -1: it is not of this slab. */
+/** Where its run in the slab begins and ends; an end of -1: nothing is of this slab. */
 let takenStart = 0;
 let takenEnd = 0;
+/** The run of the slab that was closed last, and where it begins: what is behind it is in a room of its output's own. */
+let closed: Uint8Array | undefined;
+let closedStart = 0;
 
 /** `output` took all it had, which was this run of the slab: what `takeMany` says of such, in short. */
 function remember(output: Output, start: number, end: number): void {
@@ -276,9 +289,10 @@ function keepSpare(room: Uint8Array): void {
   spare = room.length < LEAST_SPARE ? new Uint8Array(LEAST_SPARE) : room;
 }
 
-function takeSpare(length: number): Uint8Array | undefined {
-  if (length <= LARGE || length > spare.length) return undefined;
+/** It, where it has `length` bytes, and a room of `wanted` bytes is large. */
+function takeSpare(length: number, wanted: number): Uint8Array | undefined {
+  if (wanted <= LARGE || length > spare.length) return undefined;
   const room = spare;
   spare = NO_BYTES;
-  return length * PINNED < room.length ? undefined : room; // or there is a smaller one soon, for what is sent now
+  return wanted * PINNED < room.length ? undefined : room; // or there is a smaller one soon, for what is sent now
 }

@@ -24,8 +24,11 @@ const COPY_BY_HAND = 16;
 /** Below this many bytes a loop that masks, too, is faster than `set` or a platform's kernel. */
 const MASK_BY_HAND = 32;
 
-/** Up to this many UTF-16 code units a text is encoded where it will stand, without counting its bytes first. */
-const GUESS_UP_TO = 2048;
+/** Up to this many UTF-16 code units there is room for any text: three bytes for each. */
+const ANY_UP_TO = 2048;
+
+/** A header, and a distance from the end of the room that shows that a text fitted, and could be moved for a longer header. */
+const SPARE = MAX_HEADER_SIZE * 2;
 
 /** Up to this many code units a loop is faster than the platform's encoder, and masks at once. */
 const ASCII_UP_TO = 24;
@@ -117,15 +120,23 @@ export class FrameWriter {
   private encode(firstByte: number, text: string, key: number | undefined): void {
     const { output, utf8 } = this;
     const masked = key !== undefined;
-    // A code unit takes one to three bytes. Most texts are mostly ASCII, so a short one is encoded behind the header it
-    // has if it is all ASCII, and moved if its length turns out to need a longer one.
-    const counted = text.length <= GUESS_UP_TO ? undefined : utf8.byteLength(text);
-    const offset = output.reserve((counted ?? text.length * 3) + MAX_HEADER_SIZE);
-    const target = output.target;
-    const guessed = offset + headerSize(counted ?? text.length, masked);
-    const length = utf8.encodeInto(text, target, guessed) - guessed;
+    // To count a text's bytes takes as long as to encode it. So their number is guessed: it is encoded behind the header that it has then,
+    // and moved if it needs another. Only where there was too little room it is counted, and encoded anew.
+    const short = text.length <= ANY_UP_TO;
+    let expected = short ? text.length : text.length * bytesPerUnit(text);
+    let offset = output.reserve((short ? expected * 3 : expected + (expected >>> 3)) + SPARE);
+    let guessed = offset + headerSize(expected, masked);
+    let end = utf8.encodeInto(text, output.target, guessed);
+    if (end > output.target.length - MAX_HEADER_SIZE) {
+      expected = utf8.byteLength(text);
+      offset = output.reserve(expected + SPARE);
+      guessed = offset + headerSize(expected, masked);
+      end = utf8.encodeInto(text, output.target, guessed);
+    }
+    const { target } = output;
+    const length = end - guessed;
     const start = offset + headerSize(length, masked);
-    if (start !== guessed) target.copyWithin(start, guessed, guessed + length);
+    if (start !== guessed) target.copyWithin(start, guessed, end);
     writeHeader(output.data(), offset, firstByte, length, key);
     if (key !== undefined) this.applyMask(target, start, start + length, key);
     output.commit(start + length - offset);
@@ -153,4 +164,12 @@ export class FrameWriter {
   take(): readonly Uint8Array[] | undefined {
     return this.output.take();
   }
+}
+
+/** How many bytes a code unit of a long text is likely to take at most, by a few of them. */
+function bytesPerUnit(text: string): 1 | 2 | 3 {
+  const step = text.length >>> 3;
+  let or = 0;
+  for (let i = 0; i < text.length; i += step) or |= text.charCodeAt(i);
+  return or < 0x80 ? 1 : or < 0x800 ? 2 : 3;
 }

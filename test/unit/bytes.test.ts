@@ -400,6 +400,57 @@ describe("Output", () => {
     expect(left).toBeLessThan(6);
   });
 
+  describe("what a turn writes beyond the slab finds the memory of the turn before", () => {
+    /** The buffers of `turns` turns of messages of so many bytes, each of which is taken, looked at, and written where `writes`. */
+    const buffersOf = (size: number, count: number, turns: number, writes = true): Set<unknown> => {
+      const buffers = new Set();
+      const output = new Output();
+      const held: [chunk: Uint8Array, value: number][] = [];
+      for (let turn = 0; turn < turns; turn++) {
+        for (let i = 0; i < count; i++) write(output, new Uint8Array(size).fill(turn));
+        for (const chunk of output.take() ?? []) {
+          buffers.add(chunk.buffer);
+          held.push([chunk, turn]);
+        }
+        if (writes) held.length = 0;
+        if (writes) output.written();
+      }
+      for (const [chunk, value] of held)
+        if (chunk.some((byte) => byte !== value)) expect.fail(`${size} bytes of turn ${value}`);
+      return buffers;
+    };
+
+    for (const [size, count] of [
+      [3000, 16],
+      [4096, 16],
+      [4096, 31],
+      [12_000, 5],
+      [16_384, 4],
+    ] as const) {
+      it(`${count} messages of ${size} bytes`, () => {
+        buffersOf(size, count, 3);
+        expect(buffersOf(size, count, 30).size).toBeLessThan(5); // a slab and a room, and those that these begin with
+      });
+
+      it(`${count} messages of ${size} bytes, but where it was not written`, () => {
+        expect(buffersOf(size, count, 30, false).size).toBeGreaterThan(30);
+      });
+    }
+
+    it("not where another's stands behind it in the slab", () => {
+      const [output, other] = [new Output(), new Output()];
+      for (let turn = 0; turn < 50; turn++) {
+        for (let i = 0; i < 8; i++) write(output, new Uint8Array(4096).fill(1));
+        write(other, bytes(2));
+        for (let i = 0; i < 8; i++) write(output, new Uint8Array(4096).fill(3));
+        output.take();
+        output.written();
+        write(new Output(), new Uint8Array(100).fill(4));
+        if (toHex(concat(other.take() ?? [])) !== "02") expect.fail(`turn ${turn}`);
+      }
+    });
+  });
+
   describe("what was taken of a large message and written makes room for the next", () => {
     /** Writes a message, and returns the array that it is in. */
     const fill = (output: Output, size: number, value: number): Uint8Array => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Output } from "../../src/bytes/output.js";
-import { FrameWriter } from "../../src/index.js";
+import { FrameWriter, portableUtf8 } from "../../src/index.js";
+import { webPlatform } from "../../src/adapters/engine.js";
+import { nodeUtf8 } from "../../src/adapters/node-utf8.js";
 import { headerSize, writeHeader } from "../../src/frame/header.js";
 import { repeatable } from "../support/opened.js";
 import { bytes, concat, frame, parseFrames, toHex } from "../support/wire.js";
@@ -10,6 +12,18 @@ const LENGTHS = [
 ];
 const LONG = [65536, 65537, 200_000];
 
+const CODINGS = [
+  ["portable coding", portableUtf8],
+  ["Web's coding", webPlatform.utf8],
+  ["Node's coding", nodeUtf8],
+] as const;
+
+/** What the code units are by which a text's bytes are guessed, and what those are that are not looked at. */
+const PAIRS = ["aa", "aé", "a€", "éa", "é€", "€a", "\ud83d\ude00"].map((pair) => [
+  pair.charAt(0),
+  pair.charAt(1),
+]);
+
 function patterned(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + (index >> 8)) & 0xff);
 }
@@ -18,6 +32,34 @@ for (const masked of [false, true]) {
   const make = (): FrameWriter => new FrameWriter(masked ? { random: repeatable() } : {});
 
   describe(`FrameWriter, ${masked ? "a client's: masked" : "a server's: not masked"}`, () => {
+    // How much room a long text gets is guessed by a few of its code units, which may tell of others than the rest.
+    for (const [coding, utf8] of CODINGS) {
+      it(`long texts, however well their bytes are guessed, by the ${coding}`, () => {
+        const writer = new FrameWriter({ utf8, ...(masked ? { random: repeatable() } : {}) });
+        for (const length of [2049, 2050, 9000, 16_001, 21_800, 58_300, 58_350, 65_400, 65_536, 100_001]) {
+          for (const [seen, unseen] of PAIRS) {
+            for (const every of [1, 3, 20, length]) {
+              const step = length >>> 3;
+              const units = Array.from({ length }, (_, i) =>
+                i % step !== 0 && i % every === every - 1 ? unseen : seen,
+              );
+              for (const end of ["", "€", "😀", "\ud83d"]) {
+                const text = units.join("").slice(0, length - end.length) + end;
+                const expected = bytes(text);
+                const size = headerSize(expected.length, masked) + expected.length;
+                writer.writeText(0x81, text);
+                if (writer.output.size !== size)
+                  expect.fail(`size of ${length}: ${seen}, ${unseen}, ${every}`);
+                const [written] = parseFrames(concat(writer.take() ?? []));
+                if (Buffer.compare(written?.payload ?? bytes(), expected) !== 0)
+                  expect.fail(`bytes of ${length}: ${seen}, ${unseen}, ${every}`);
+              }
+            }
+          }
+        }
+      });
+    }
+
     for (const length of [...LENGTHS, ...LONG]) {
       it(`5.2: ${length} bytes in the shortest form`, () => {
         const writer = make();
