@@ -71,8 +71,11 @@ export const webPlatform: Platform = {
       encoder ??= new engine.TextEncoder();
       const { read, written } = encoder.encodeInto(text, target.subarray(offset));
       const end = offset + written;
+      const left = text.length - read;
+      if (left === 0) return end;
+      if (left > target.length - end) return target.length; // it does not fit
       // Node 26 stops early where the target has no byte to spare.
-      return read === text.length ? end : portableUtf8.encodeInto(text.slice(read), target, end);
+      return portableUtf8.encodeInto(text.slice(read), target, end);
     },
     byteLength: (text) => portableUtf8.byteLength(text),
   },

@@ -10,6 +10,7 @@ import { HandshakeError } from "../../src/adapters/dial.js";
 import { webPlatform } from "../../src/adapters/engine.js";
 import type { EndpointOptions } from "../../src/adapters/endpoint.js";
 import type { Message, Peer } from "../../src/adapters/peer.js";
+import { systemPlatform } from "../../src/adapters/system.js";
 import { UsageError } from "../../src/errors.js";
 import type { ClosedEvent } from "../../src/events.js";
 import { upgradeRequest } from "../support/http.js";
@@ -517,6 +518,20 @@ const CODING: readonly Case[] = [
       return Promise.resolve();
     },
   },
+  ...[webPlatform, systemPlatform].map(({ utf8 }, index) => ({
+    name: `UTF-8 by ${index === 0 ? "the Web's globals" : "the runtime's modules"}: what does not fit is told by where it ends`,
+    run() {
+      ok(utf8 !== undefined);
+      for (const text of TEXTS) {
+        const size = utf8.byteLength(text);
+        for (const missing of [1, 2, 3, 4, 5, size >> 1]) {
+          const target = new Uint8Array(Math.max(0, size - missing) + 7);
+          ok(utf8.encodeInto(text, target, 7) > target.length - 4, `${size} bytes, ${missing} too many`);
+        }
+      }
+      return Promise.resolve();
+    },
+  })),
 ];
 
 /** Bytes that nothing repeats in, as digits: DEFLATE halves them, and a message that was sent before leaves hardly any. */
