@@ -135,7 +135,8 @@ export class Output {
       takenRoom = this.ownData === undefined ? undefined : isLarge ? NO_BYTES : this.target;
       takenStart = this.start;
       takenEnd = this.target === slab ? this.end : -1;
-      if (closed !== undefined && this.chunks?.[0] === closed) {
+      // Where a little of it went into the slab's end, and the rest elsewhere, a slab is begun: the next will be alike.
+      if (closed !== undefined && this.chunks?.[0] === closed && closed.length > LARGE) {
         takenStart = closedStart; // all it has in the slab
         if (this.target !== slab) takenEnd = closedStart + closed.length;
       }
