@@ -45,11 +45,10 @@ export function writeCoded(
   part: Uint8Array,
   last: boolean,
 ): void {
-  const coded = encoder.encode(part, last);
   try {
-    writer.writeCopy(firstByte, coded);
+    writer.writeCopy(firstByte, encoder.encode(part, last));
   } catch (error) {
-    encoder.forget(); // the platform's `random` threw: the peer never gets what is in the window now
+    encoder.forget(); // the codec threw, or `random`: the peer never gets what is in the window now
     throw error;
   }
 }

@@ -136,7 +136,7 @@ export class Output {
       takenStart = this.start;
       takenEnd = this.target === slab ? this.end : -1;
       // Where a little of it went into the slab's end, and the rest elsewhere, a slab is begun: the next will be alike.
-      if (closed !== undefined && this.chunks?.[0] === closed && closed.length > LARGE) {
+      if (closedBy === this && this.chunks?.[0] === closed && closed.length > LARGE) {
         takenStart = closedStart; // all it has in the slab
         if (this.target !== slab) takenEnd = closedStart + closed.length;
       }
@@ -204,10 +204,7 @@ export class Output {
     if (this.end === this.start) return;
     const run = viewOf(this.target, this.start, this.end);
     this.close(run);
-    if (this.target === slab) {
-      closed = run;
-      closedStart = this.start;
-    }
+    if (this.target === slab) rememberClosed(this, run, this.start);
     this.start = this.end;
   }
 
@@ -230,7 +227,8 @@ function beginSlab(): void {
   slabUsed = 0;
   if (takenRoom === undefined) takenBy = undefined; // of the slab before nothing is used again
   takenEnd = -1;
-  closed = undefined;
+  closedBy = undefined;
+  closed = NO_BYTES;
   usedAgainFrom = -1;
   views.length = 0; // they keep that slab
   viewStarts.fill(-1);
@@ -244,9 +242,16 @@ let takenRoom: Uint8Array | undefined;
 /** Where its run in the slab begins and ends; an end of -1: nothing is of this slab. */
 let takenStart = 0;
 let takenEnd = 0;
-/** The run of the slab that was closed last, and where it begins: what is behind it is in a room of its output's own. */
-let closed: Uint8Array | undefined;
+/** Whose run of the slab was closed last, that, and where it begins: what follows is not in the slab, mostly. */
+let closedBy: Output | undefined;
+let closed: Uint8Array = NO_BYTES;
 let closedStart = 0;
+
+function rememberClosed(output: Output, run: Uint8Array, start: number): void {
+  closedBy = output;
+  closed = run;
+  closedStart = start;
+}
 
 /** `output` took all it had, which was this run of the slab: what `takeMany` says of such, in short. */
 function remember(output: Output, start: number, end: number): void {
@@ -290,10 +295,12 @@ function keepSpare(room: Uint8Array): void {
   spare = room.length < LEAST_SPARE ? new Uint8Array(LEAST_SPARE) : room;
 }
 
-/** It, where it has `length` bytes, and a room of `wanted` bytes is large. */
+/** It, where it has `length` bytes, and a room of `wanted` bytes is large, and not much smaller. */
 function takeSpare(length: number, wanted: number): Uint8Array | undefined {
-  if (wanted <= LARGE || length > spare.length) return undefined;
   const room = spare;
+  if (wanted <= LARGE || length > room.length) return undefined;
+  const isTooMuch = wanted * PINNED < room.length;
+  if (length <= LARGE && (isTooMuch || room.length > MOST_ROOM)) return undefined; // it is for what is large
   spare = NO_BYTES;
-  return wanted * PINNED < room.length ? undefined : room; // or there is a smaller one soon, for what is sent now
+  return isTooMuch ? undefined : room; // or there is a smaller one soon, for what is sent now
 }

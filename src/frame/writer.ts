@@ -123,7 +123,7 @@ export class FrameWriter {
     // To count a text's bytes takes as long as to encode it. So their number is guessed: it is encoded behind the header that it has then,
     // and moved if it needs another. Only where there was too little room it is counted, and encoded anew.
     const short = text.length <= ANY_UP_TO;
-    let expected = short ? text.length : text.length * bytesPerUnit(text);
+    let expected = short ? text.length : likelyBytes(text);
     let offset = output.reserve((short ? expected * 3 : expected + (expected >>> 3)) + SPARE);
     let guessed = offset + headerSize(expected, masked);
     let end = utf8.encodeInto(text, output.target, guessed);
@@ -166,10 +166,13 @@ export class FrameWriter {
   }
 }
 
-/** How many bytes a code unit of a long text is likely to take at most, by a few of them. */
-function bytesPerUnit(text: string): 1 | 2 | 3 {
+/** How many bytes a long text is likely to take, by a few of its code units. */
+function likelyBytes(text: string): number {
   const step = text.length >>> 3;
-  let or = 0;
-  for (let i = 0; i < text.length; i += step) or |= text.charCodeAt(i);
-  return or < 0x80 ? 1 : or < 0x800 ? 2 : 3;
+  let bytes = 0;
+  for (let i = 0; i < 8; i++) {
+    const unit = text.charCodeAt(i * step);
+    bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+  }
+  return Math.ceil((text.length * bytes) / 8);
 }

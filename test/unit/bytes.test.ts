@@ -412,11 +412,13 @@ describe("Output", () => {
           buffers.add(chunk.buffer);
           held.push([chunk, turn]);
         }
-        if (writes) held.length = 0;
+        if (writes || turn === turns - 1) {
+          for (const [chunk, value] of held)
+            if (chunk.some((byte) => byte !== value)) expect.fail(`${size} bytes of turn ${value}`);
+          held.length = 0;
+        }
         if (writes) output.written();
       }
-      for (const [chunk, value] of held)
-        if (chunk.some((byte) => byte !== value)) expect.fail(`${size} bytes of turn ${value}`);
       return buffers;
     };
 
@@ -448,9 +450,49 @@ describe("Output", () => {
         for (let i = 0; i < 8; i++) write(output, new Uint8Array(4096).fill(3));
         output.take();
         output.written();
-        write(new Output(), new Uint8Array(100).fill(4));
+        const next = new Output();
+        for (let i = 0; i < 7; i++) write(next, new Uint8Array(4096).fill(4));
         if (toHex(concat(other.take() ?? [])) !== "02") expect.fail(`turn ${turn}`);
       }
+    });
+
+    it("not for who was handed what another took", () => {
+      const [output, first, second] = [new Output(), new Output(), new Output()];
+      for (let i = 0; i < 16; i++) write(output, new Uint8Array(4096).fill(1));
+      const [run = bytes()] = output.take() ?? [];
+      for (const one of [first, second]) one.pass(run);
+      first.take();
+      first.written();
+      for (let i = 0; i < 7; i++) write(new Output(), new Uint8Array(4096).fill(2));
+      expect(new Set(concat(second.take() ?? []))).toEqual(new Set([1]));
+    });
+
+    it("and what is large finds its own still", () => {
+      const large = new Output();
+      const rooms = new Set();
+      for (let turn = 0; turn < 20; turn++) {
+        large.reserve(1_000_000);
+        rooms.add(large.target);
+        large.commit(1_000_000);
+        large.take();
+        large.written();
+        buffersOf(4096, 16, 1);
+      }
+      expect(rooms.size).toBe(1);
+    });
+
+    it("and nobody gets a room of 2 MiB for a few bytes behind what was passed", () => {
+      const output = new Output();
+      output.reserve(2_000_000);
+      output.commit(2_000_000);
+      output.take();
+      output.written();
+      const slow = new Output();
+      write(slow, bytes(1));
+      slow.pass(new Uint8Array(262_144));
+      write(new Output(), bytes(2));
+      write(slow, bytes(3));
+      expect(slow.target.length).toBeLessThanOrEqual(262_144 + 1);
     });
   });
 

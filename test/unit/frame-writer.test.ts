@@ -36,6 +36,7 @@ for (const masked of [false, true]) {
     for (const [coding, utf8] of CODINGS) {
       it(`long texts, however well their bytes are guessed, by the ${coding}`, () => {
         const writer = new FrameWriter({ utf8, ...(masked ? { random: repeatable() } : {}) });
+        let turn = 0;
         for (const length of [2049, 2050, 9000, 16_001, 21_800, 58_300, 58_350, 65_400, 65_536, 100_001]) {
           for (const [seen, unseen] of PAIRS) {
             for (const every of [1, 3, 20, length]) {
@@ -47,12 +48,19 @@ for (const masked of [false, true]) {
                 const text = units.join("").slice(0, length - end.length) + end;
                 const expected = bytes(text);
                 const size = headerSize(expected.length, masked) + expected.length;
+                // Behind another frame and without one, in memory that was used before and in memory that was not.
+                const others = turn % 3 === 0 ? 0 : 3 + (turn % 7) * 1000;
+                if (others > 0) writer.writeCopy(0x82, patterned(others));
+                const before = writer.output.size;
                 writer.writeText(0x81, text);
-                if (writer.output.size !== size)
+                if (writer.output.size - before !== size)
                   expect.fail(`size of ${length}: ${seen}, ${unseen}, ${every}`);
-                const [written] = parseFrames(concat(writer.take() ?? []));
-                if (Buffer.compare(written?.payload ?? bytes(), expected) !== 0)
+                const frames = parseFrames(concat(writer.take() ?? []));
+                if (Buffer.compare(frames.at(-1)?.payload ?? bytes(), expected) !== 0)
                   expect.fail(`bytes of ${length}: ${seen}, ${unseen}, ${every}`);
+                if (others > 0 && Buffer.compare(frames[0]?.payload ?? bytes(), patterned(others)) !== 0)
+                  expect.fail(`what stands before ${length}: ${seen}, ${unseen}, ${every}`);
+                if (turn++ % 2 === 0) writer.output.written();
               }
             }
           }
