@@ -117,14 +117,27 @@ export class FrameWriter {
       this.encode(firstByte, text, key);
   }
 
+  // A text is encoded behind the header that it is likely to need, and moved if it needs another: most are mostly ASCII.
+
   private encode(firstByte: number, text: string, key: number | undefined): void {
+    const { length } = text;
+    if (length > ANY_UP_TO) {
+      this.encodeLong(firstByte, text, key);
+      return;
+    }
+    const { output } = this;
+    const offset = output.reserve(length * 3 + MAX_HEADER_SIZE);
+    const guessed = offset + headerSize(length, key !== undefined);
+    const end = this.utf8.encodeInto(text, output.target, guessed);
+    this.endText(firstByte, key, offset, guessed, end);
+  }
+
+  /** To count a text's bytes takes as long as to encode it. So it is counted, and encoded anew, only where there was too little room. */
+  private encodeLong(firstByte: number, text: string, key: number | undefined): void {
     const { output, utf8 } = this;
     const masked = key !== undefined;
-    // To count a text's bytes takes as long as to encode it. So their number is guessed: it is encoded behind the header that it has then,
-    // and moved if it needs another. Only where there was too little room it is counted, and encoded anew.
-    const short = text.length <= ANY_UP_TO;
-    let expected = short ? text.length : likelyBytes(text);
-    let offset = output.reserve((short ? expected * 3 : expected + (expected >>> 3)) + SPARE);
+    let expected = likelyBytes(text);
+    let offset = output.reserve(expected + (expected >>> 3) + SPARE);
     let guessed = offset + headerSize(expected, masked);
     let end = utf8.encodeInto(text, output.target, guessed);
     if (end > output.target.length - MAX_HEADER_SIZE) {
@@ -133,9 +146,21 @@ export class FrameWriter {
       guessed = offset + headerSize(expected, masked);
       end = utf8.encodeInto(text, output.target, guessed);
     }
+    this.endText(firstByte, key, offset, guessed, end);
+  }
+
+  /** The text stands in `output.target[guessed, end)`: a frame that begins at `offset` is made of it. */
+  private endText(
+    firstByte: number,
+    key: number | undefined,
+    offset: number,
+    guessed: number,
+    end: number,
+  ): void {
+    const { output } = this;
     const { target } = output;
     const length = end - guessed;
-    const start = offset + headerSize(length, masked);
+    const start = offset + headerSize(length, key !== undefined);
     if (start !== guessed) target.copyWithin(start, guessed, end);
     writeHeader(output.data(), offset, firstByte, length, key);
     if (key !== undefined) this.applyMask(target, start, start + length, key);
