@@ -138,7 +138,7 @@ export class Output {
       // Where a little of it went into the slab's end, and the rest elsewhere, a slab is begun: the next will be alike.
       if (closedBy === this && this.chunks?.[0] === closed && closed.length > LARGE) {
         takenStart = closedStart; // all it has in the slab
-        if (this.target !== slab) takenEnd = closedStart + closed.length;
+        takenEnd = closedStart + closed.length;
       }
     }
     takenBy = goesOn ? this : undefined;
