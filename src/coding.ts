@@ -1,5 +1,3 @@
-import type { FrameWriter } from "./frame/writer.js";
-
 // What an extension that was agreed on does to data messages (RFC 6455 9). Control frames never pass here. A message that was coded has
 // RSV1 set on its first frame (RFC 7692 6), so coded messages and others may follow each other.
 
@@ -35,20 +33,4 @@ export interface MessageDecoder {
   end(): boolean;
   /** Gives back what it holds. It must not be used any more; repeated calls do nothing. */
   release(): void;
-}
-
-/** Codes the next part of a message, with `last` its last one, and writes it as a frame that begins with `firstByte`. */
-export function writeCoded(
-  writer: FrameWriter,
-  firstByte: number,
-  encoder: MessageEncoder,
-  part: Uint8Array,
-  last: boolean,
-): void {
-  try {
-    writer.writeCopy(firstByte, encoder.encode(part, last));
-  } catch (error) {
-    encoder.forget(); // the codec threw, or `random`: the peer never gets what is in the window now
-    throw error;
-  }
 }

@@ -4,7 +4,7 @@ import { portableUtf8 } from "./bytes/utf8.js";
 import { viewOf } from "./bytes/view.js";
 import type { Phase, Role, Signal } from "./closing.js";
 import { phaseAfter, PHASES } from "./closing.js";
-import { type MessageCoding, type MessageDecoder, type MessageEncoder, writeCoded } from "./coding.js";
+import type { MessageCoding, MessageDecoder, MessageEncoder } from "./coding.js";
 import { requireBytes, UsageError } from "./errors.js";
 import type { ClosingEvent, ConnectionEvent, OpenEvent } from "./events.js";
 import {
@@ -22,6 +22,7 @@ import type { FrameReader } from "./frame/reader.js";
 import { FrameWriter } from "./frame/writer.js";
 import type { Close } from "./message/close.js";
 import { ABNORMAL, decodeClose, encodeClose, NO_STATUS, requireClose } from "./message/close.js";
+import { writeCoded } from "./message/coded.js";
 import type { PreparedMessage, SendOptions } from "./message/prepared.js";
 import { MessageReader } from "./message/reader.js";
 import { encodeUtf8, requireUtf8 } from "./message/text.js";

@@ -1,8 +1,9 @@
 import { checkUtf8 } from "../bytes/utf8.js";
 import { requireBytes, UsageError } from "../errors.js";
-import { type MessageEncoder, writeCoded } from "../coding.js";
+import type { MessageEncoder } from "../coding.js";
 import { BINARY, CONTINUATION, FIN, RSV1, TEXT } from "../frame/header.js";
 import type { FrameWriter } from "../frame/writer.js";
+import { writeCoded } from "./coded.js";
 import { notUtf8 } from "./text.js";
 
 /** The connection that a message is sent on. */
