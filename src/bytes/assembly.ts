@@ -1,5 +1,5 @@
 import type { MaskInto } from "../platform.js";
-import { bufferOf, knownOf, viewOf } from "./view.js";
+import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
 
 /** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
 const HOLD_FROM = 256;
@@ -49,7 +49,7 @@ export class BytesAssembly {
    */
   append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
-    if (count >= HOLD_FROM && count * PINNED >= bufferOf(knownOf(bytes)).byteLength) {
+    if (count >= HOLD_FROM && count * PINNED >= bufferSize(bytes, count)) {
       this.closeTail();
       this.addPart({ bytes, start, end, key });
     } else {
@@ -179,6 +179,11 @@ export class BytesAssembly {
   }
 }
 
+/** The size of the buffer that `bytes` is in. Of an array that `count` bytes are all of, nothing else will be asked. */
+function bufferSize(bytes: Uint8Array, count: number): number {
+  return (count === bytes.length ? bytes.buffer : bufferOf(knownOf(bytes))).byteLength;
+}
+
 /** A piece, `bytes[start, end)`, and what it is masked with. */
 interface Part {
   readonly bytes: Uint8Array;
@@ -226,6 +231,7 @@ class HandedOver {
     }
     if (size > this.slab.length - this.used) {
       this.slab = new Uint8Array(SLAB_SIZE); // cleared: whoever has a part of it can look at all of it
+      keepKnown(this.slab);
       this.used = 0;
     }
     this.at = this.used;

@@ -34,6 +34,13 @@ const NOTHING = /* @__PURE__ */ new Known(new Uint8Array(0));
 // Of the last two arrays, as one is read while another is written. They serve all connections.
 let latest = NOTHING;
 let other = NOTHING;
+/** Of one that is come back to however many are looked at in between. */
+let kept = NOTHING;
+
+/** Keeps what is known of `bytes` until the next call. */
+export function keepKnown(bytes: Uint8Array): void {
+  kept = new Known(bytes);
+}
 
 /** What is known of `bytes`: much, where it was asked for before. */
 export function knownOf(bytes: Uint8Array): Known {
@@ -41,6 +48,7 @@ export function knownOf(bytes: Uint8Array): Known {
 }
 
 function look(bytes: Uint8Array): Known {
+  if (bytes === kept.bytes) return kept;
   let known = other;
   if (bytes !== known.bytes) {
     known = new Known(bytes);

@@ -360,7 +360,10 @@ export class MessageReader {
       writeKey(rotateKey(key, at - last), target, at - keySize);
       return new BinaryEvent(target, at, at + size, this.binaryMask);
     }
-    return BinaryEvent.of(size > SMALLEST ? viewOf(target, at, at + size) : target);
+    // Of a slab no view is made before somebody looks.
+    return target.length === size
+      ? BinaryEvent.of(target)
+      : new BinaryEvent(target, at, at + size, undefined);
   }
 
   /** A text that is not over, not in one piece, or not UTF-8. */

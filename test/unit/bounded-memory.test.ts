@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { longMask } from "../../src/adapters/longs.js";
 import { simdMask } from "../../src/adapters/simd.js";
 import { portableUtf8 } from "../../src/bytes/utf8.js";
-import { knownOf } from "../../src/bytes/view.js";
+import { keepKnown, knownOf } from "../../src/bytes/view.js";
 import { mask } from "../../src/frame/masking.js";
 import type { Connection, Options, Role } from "../../src/index.js";
 import { ServerConnection } from "../../src/index.js";
@@ -275,17 +275,20 @@ describe("an open connection that is quiet", () => {
 describe("a message that does not go on", () => {
   for (const role of ROLES) {
     for (const opcode of [1, 2]) {
-      it(`pins no chunk that a few of its bytes came in, ${opcode === 1 ? "a text" : "binary"}, to a ${role}`, () => {
-        const connection = opened(role);
-        const wire = fromPeer(role, { opcode, payload: "x".repeat(300) });
-        for (let at = 0; at < 200; at += 10) {
-          const chunk = new Uint8Array(65_536);
-          chunk.set(wire.subarray(at, at + 10));
-          connection.receive(chunk.subarray(0, 10), true);
-          expect(pull(connection)).toEqual([]);
-          expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
-        }
-      });
+      // Few enough to be copied anyhow, and so many that only their buffer's size speaks against keeping them where they are.
+      for (const count of [10, 300]) {
+        it(`pins no chunk that ${count} of its bytes came in, ${opcode === 1 ? "a text" : "binary"}, to a ${role}`, () => {
+          const connection = opened(role);
+          const wire = fromPeer(role, { opcode, payload: "x".repeat(count * 30) });
+          for (let at = 0; at < count * 20; at += count) {
+            const chunk = new Uint8Array(65_536);
+            chunk.set(wire.subarray(at, at + count));
+            connection.receive(chunk.subarray(0, count), true);
+            expect(pull(connection)).toEqual([]);
+            expect(reachableBytes(connection)).toBeLessThan(OVERHEAD + 3 * at);
+          }
+        });
+      }
     }
   }
 });
@@ -309,6 +312,20 @@ describe("what is known of arrays", () => {
     expect(knownOf(b)).toBe(second);
     knownOf(c);
     expect(knownOf(a)).not.toBe(first);
+  });
+
+  it("is kept of the one that is to be kept, too", () => {
+    const [a, b] = [new Uint8Array(100), new Uint8Array(100)];
+    const [c, slab] = [new Uint8Array(100), new Uint8Array(100)];
+    keepKnown(slab);
+    const known = knownOf(slab);
+    const first = knownOf(a);
+    for (const array of [b, slab, a, b, slab]) knownOf(array);
+    expect(knownOf(a)).toBe(first);
+    knownOf(c);
+    expect(knownOf(slab)).toBe(known);
+    keepKnown(new Uint8Array(100));
+    expect(knownOf(slab)).not.toBe(known);
   });
 });
 
