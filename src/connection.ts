@@ -695,7 +695,7 @@ export class Connection {
     // The ping that keepalive waits for is one of them, and all but few connections have none out.
     if (this.pings !== undefined) {
       this.keepalive?.taken(this.now, all);
-      if (all) this.pings.taken(this.now);
+      this.pings.taken(Math.min(this.output.size, max), this.now);
     }
     return this.output.take(max);
   }
@@ -764,7 +764,7 @@ export class Connection {
   /** Sends a ping, and remembers it where there is a clock to time it by. */
   private sendPing(payload: Uint8Array): void {
     this.writer.writeChecked(FIN | PING, payload);
-    if (!Number.isNaN(this.now)) (this.pings ??= new PingsOut()).queued(payload);
+    if (!Number.isNaN(this.now)) (this.pings ??= new PingsOut()).queued(payload, this.output.size);
   }
 
   /** Whether a whole message may be sent now; false: too late. */

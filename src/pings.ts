@@ -3,22 +3,26 @@ const MAX_PINGS_OUT = 16;
 
 /** The pings that are not answered yet, oldest first, for their round-trip times. */
 export class PingsOut {
-  private readonly pings: { readonly payload: Uint8Array; takenAt: number | undefined }[] = [];
+  /** `ahead`: how many bytes are to be taken until it is. */
+  private readonly pings: { readonly payload: Uint8Array; ahead: number; takenAt: number | undefined }[] = [];
 
   /** Whether there are none. */
   get none(): boolean {
     return this.pings.length === 0;
   }
 
-  /** A ping was queued. Of too many the oldest is forgotten. */
-  queued(payload: Uint8Array): void {
+  /** A ping was queued, and with it so many bytes `ahead` are. Of too many the oldest is forgotten. */
+  queued(payload: Uint8Array, ahead: number): void {
     if (this.pings.length === MAX_PINGS_OUT) this.pings.shift();
-    this.pings.push({ payload: new Uint8Array(payload), takenAt: undefined });
+    this.pings.push({ payload: new Uint8Array(payload), ahead, takenAt: undefined });
   }
 
-  /** All output was taken, and those that were queued with it. */
-  taken(now: number): void {
-    for (const ping of this.pings) ping.takenAt ??= now;
+  /** So many bytes of output are taken. */
+  taken(count: number, now: number): void {
+    for (const ping of this.pings) {
+      ping.ahead -= count;
+      if (ping.ahead <= 0) ping.takenAt ??= now;
+    }
   }
 
   /**

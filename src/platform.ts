@@ -45,8 +45,8 @@ export interface Utf8 {
 
 /**
  * XORs `bytes[start, end)` in place with the masking key (RFC 6455 5.3). The key's first byte is its lowest: byte i of
- * the range is XORed with `key >>> 8 * (i % 4)`. True: all of them are ASCII now. Anything else says nothing about that; `isText` says that
- * it is good to know.
+ * the range is XORed with `key >>> 8 * (i % 4)`. Returns true where all of them are ASCII now; anything else says that it is not known.
+ * `isText`: the range is a text's, so that the answer will be used.
  */
 export type Mask = (
   bytes: Uint8Array,

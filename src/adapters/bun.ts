@@ -65,7 +65,7 @@ interface SocketHandler {
   error(this: void, socket: Socket, error: Error): void;
 }
 
-/** What Bun gives a connection: entropy, time, and UTF-8 coding. */
+/** What Bun gives a connection: entropy, time, and faster kernels than the portable ones. */
 export const bunPlatform: Platform = systemPlatform;
 
 class SocketTransport implements Transport {

@@ -38,6 +38,7 @@ export class ChunkQueue {
       const chunk = chunks[i] as Uint8Array;
       joined.set(chunk, offset);
       offset += chunk.length;
+      chunks[i] = NO_BYTES;
     }
     this.done = end - 1;
     chunks[this.done] = joined;
@@ -46,11 +47,20 @@ export class ChunkQueue {
 
   /** So many bytes of what `peek` gave last are written; more may have been pushed since. */
   drop(count: number): void {
-    const first = this.chunks[this.done];
+    const { chunks } = this;
+    const first = chunks[this.done];
     if (first === undefined) return;
     this.size -= count;
-    if (count < first.length) this.chunks[this.done] = first.subarray(count);
-    else if (++this.done === this.chunks.length) this.clear();
+    if (count < first.length) {
+      chunks[this.done] = first.subarray(count);
+      return;
+    }
+    chunks[this.done++] = NO_BYTES; // it may be long until the queue is empty
+    if (this.done === chunks.length) this.clear();
+    else if (this.done >= 64 && this.done * 2 > chunks.length) {
+      chunks.splice(0, this.done);
+      this.done = 0;
+    }
   }
 
   clear(): void {
@@ -58,3 +68,5 @@ export class ChunkQueue {
     this.done = this.size = 0;
   }
 }
+
+const NO_BYTES = new Uint8Array(0);

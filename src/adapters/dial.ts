@@ -161,17 +161,15 @@ async function opened<Context>(
       const fail = (cause: Cause, response?: RejectedEvent): void => {
         reject(new HandshakeError(cause, response));
       };
-      const peer: Peer<Context> = new Peer(connection, transport, webHost, options, {
-        open: () => {
-          resolve(peer);
-        },
-        rejected: (response) => {
+      const peer = new Peer<Context>(connection, transport, webHost, options, {
+        onOpen: resolve,
+        onRejected: (_, response) => {
           fail(causeOf("peer", "rejected"), response);
         },
-        closing: ({ cause }) => {
+        onClosing: (_, { cause }) => {
           fail(cause);
         },
-        closed: ({ cause }) => {
+        onClosed: (_, { cause }) => {
           fail(cause);
         },
       });

@@ -10,7 +10,7 @@ import type { AcceptOptions, RejectOptions } from "../server.js";
 import { ServerConnection } from "../server.js";
 import type { Options } from "../settings.js";
 import { Settings } from "../settings.js";
-import type { Handlers } from "./peer.js";
+import type { Handlers, Opening } from "./peer.js";
 import { isThenable, Peer, reportTo } from "./peer.js";
 import type { Host, Transport } from "./pump.js";
 
@@ -83,13 +83,15 @@ export interface CloseOptions {
 }
 
 /** Lets clients in, and knows who is there. */
-export class Endpoint<Context = unknown> {
+export class Endpoint<Context = unknown> implements Opening<Context> {
   /** The peers that are open or closing. */
   readonly peers: ReadonlySet<Peer<Context>>;
   readonly settings: Settings;
   private readonly open = new Set<Peer<Context>>();
   /** Those, and the ones whose opening handshake goes on. */
   private readonly all = new Map<Peer<Context>, ServerConnection>();
+  /** Where the responses go that are no bytes of the transport. */
+  private readonly responders = new Map<Peer<Context>, (response: ResponseData) => void>();
   private readonly options: EndpointOptions<Context>;
   /** Those of connections whose request and response are data. */
   private readonly external: Settings;
@@ -122,29 +124,47 @@ export class Endpoint<Context = unknown> {
     respond?: (response: ResponseData) => void,
   ): void {
     const connection = new ServerConnection(respond === undefined ? this.settings : this.external);
-    const answer = (): void => {
-      if (connection.response !== undefined) respond?.(connection.response);
-    };
-    const peer: Peer<Context> = new Peer(connection, transport, this.host, this.options, {
-      request: (asked) => {
-        void this.decide(connection, peer, asked);
-      },
-      open: () => {
-        answer();
-        this.open.add(peer);
-      },
-      closing: () => {
-        if (!this.open.has(peer)) answer();
-      },
-      closed: () => {
-        this.open.delete(peer);
-        this.all.delete(peer);
-        if (this.all.size === 0) this.allGone?.();
-      },
-    });
+    const peer = new Peer(connection, transport, this.host, this.options, this);
+    if (respond !== undefined) this.responders.set(peer, respond);
     if (request !== undefined) connection.receiveRequest(request, head);
     this.all.set(peer, connection);
     transport.start(peer.pump);
+  }
+
+  // From the peers
+
+  /** @internal */
+  onRequest(peer: Peer<Context>, request: HandshakeRequest): void {
+    const connection = this.all.get(peer);
+    if (connection !== undefined) void this.decide(connection, peer, request);
+  }
+
+  /** @internal */
+  onOpen(peer: Peer<Context>): void {
+    this.answer(peer);
+    this.open.add(peer);
+  }
+
+  /** @internal */
+  onClosing(peer: Peer<Context>): void {
+    this.answer(peer);
+  }
+
+  /** @internal */
+  onClosed(peer: Peer<Context>): void {
+    this.open.delete(peer);
+    this.all.delete(peer);
+    this.responders.delete(peer);
+    if (this.all.size === 0) this.allGone?.();
+  }
+
+  /** Hands over the response, once. */
+  private answer(peer: Peer<Context>): void {
+    const response = this.all.get(peer)?.response;
+    if (response === undefined) return;
+    const respond = this.responders.get(peer);
+    this.responders.delete(peer); // first: it may throw
+    respond?.(response);
   }
 
   /**

@@ -22,7 +22,7 @@ import { systemPlatform } from "./system.js";
 
 export * from "./public.js";
 
-/** What Node gives a connection: entropy, time, and UTF-8 coding. */
+/** What Node gives a connection: entropy, time, and faster kernels than the portable ones. */
 export const nodePlatform: Platform = systemPlatform;
 
 /** The methods that bytes pass on their way to the system. */
@@ -207,9 +207,12 @@ export async function serve<Context = unknown>(options: ServeOptions<Context>): 
         );
   // The connections that are no peers yet, or no more: TLS that was not negotiated, last bytes that are not read.
   const sockets = new Set<net.Socket>();
+  function forget(this: net.Socket): void {
+    sockets.delete(this);
+  }
   server.on("connection", (socket: net.Socket) => {
     sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+    socket.on("close", forget);
   });
   // Node tells of TLS that was not negotiated, in time or at all, and leaves the socket open.
   server.on("tlsClientError", (_, socket: net.Socket) => socket.destroy());

@@ -23,24 +23,25 @@ export interface Handlers<Context = unknown> {
   /**
    * A message came. With this handler messages are pushed, as fast as they come; a promise that it returns is not waited
    * for. Without it they are pulled: iterate over the peer, and whoever iterates slowly slows the sender down. Who does
-   * neither stops at the first message: to drop messages, pass a handler that does nothing.
+   * neither stops at the first message: to drop messages, pass a handler that does nothing. Once the transport is over, up to 16 MiB of what had
+   * arrived are kept for who begins to iterate then.
    */
   message?(this: void, peer: Peer<Context>, message: Message): unknown;
   /** The transport was full, so that `send` returned false or would have, and now there is room again. */
   drain?(this: void, peer: Peer<Context>): unknown;
-  /** The connection is over. */
+  /** The connection was open, and is over. */
   close?(this: void, peer: Peer<Context>, closed: ClosedEvent): unknown;
   /** Another handler threw or rejected. Default: it is printed. */
   error?(this: void, error: unknown, peer: Peer<Context> | undefined): void;
 }
 
-/** What the adapters themselves are told, before the application. */
-export interface Opening {
-  request?(request: HandshakeRequest): void;
-  open?(event: OpenEvent): void;
-  rejected?(event: RejectedEvent): void;
-  closing?(event: ClosingEvent): void;
-  closed?(event: ClosedEvent): void;
+/** What the adapters themselves are told, before the application. Of which peer, so that one serves all of a server's. */
+export interface Opening<Context> {
+  onRequest?(peer: Peer<Context>, request: HandshakeRequest): void;
+  onOpen?(peer: Peer<Context>, event: OpenEvent): void;
+  onRejected?(peer: Peer<Context>, event: RejectedEvent): void;
+  onClosing?(peer: Peer<Context>, event: ClosingEvent): void;
+  onClosed?(peer: Peer<Context>, event: ClosedEvent): void;
 }
 
 /** The other side of a connection, as an application sees it: on servers and clients, on every runtime, the same. */
@@ -59,7 +60,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   readonly pump: Pump;
   private readonly connection: Connection;
   private readonly handlers: Handlers<Context>;
-  private readonly opening: Opening;
+  private readonly opening: Opening<Context>;
   private readonly host: Host;
   private wasOpen = false;
   private closedEvent: ClosedEvent | undefined;
@@ -67,7 +68,9 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   private awaitingClosed: ((event: ClosedEvent) => void)[] | undefined;
   /** Messages that nobody has read: at most one, while the transport lives. */
   private unread: Message[] | undefined;
-  private awaitingMessage: ((message: Message | undefined) => void)[] | undefined;
+  /** How many bytes were added to them since the transport is over, or since there were none. */
+  private unreadSize = 0;
+  private awaitingMessage: Reader[] | undefined;
   private awaitingDrain: ((writable: boolean) => void)[] | undefined;
   private awaitingPong: Map<string, PingOut> | undefined;
   private iterators = 0;
@@ -82,7 +85,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     transport: Transport,
     host: Host,
     handlers: Handlers<Context>,
-    opening: Opening = {},
+    opening: Opening<Context> = {},
   ) {
     this.connection = connection;
     this.handlers = handlers;
@@ -184,7 +187,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   terminate(): void {
     if (this.closedEvent !== undefined) this.pump.transport.destroy(); // its last bytes may still be on their way
     this.terminated = true;
-    this.unread = undefined;
+    this.forgetUnread();
     this.connection.transportLost(new Error("terminate() was called"), "local");
     this.pump.run();
   }
@@ -196,15 +199,19 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     }
     this.iterators++;
     let live = true;
+    const waiting = new Set<Reader>();
     const stop = (): void => {
       if (!live) return;
       live = false;
       this.iterators--;
+      // The next message is for somebody else.
+      this.awaitingMessage = this.awaitingMessage?.filter((reader) => !waiting.has(reader));
+      for (const reader of waiting) reader(undefined);
       this.pump.run();
     };
     const iterator: AsyncIterableIterator<Message> = {
       next: async () => {
-        const message = live ? await this.read() : undefined;
+        const message = live ? await this.read(waiting) : undefined;
         if (message !== undefined) return { done: false, value: message };
         stop();
         return { done: true, value: undefined };
@@ -218,17 +225,22 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     return iterator;
   }
 
-  /** The next message; undefined once there are no more. */
-  private read(): Promise<Message | undefined> {
+  /** The next message; undefined once there are no more. While it is awaited, whoever gets it is one of `waiting`. */
+  private read(waiting: Set<Reader>): Promise<Message | undefined> {
     const message = this.unread?.shift();
-    if (this.unread?.length === 0) this.unread = undefined;
+    if (this.unread?.length === 0) this.forgetUnread();
     if (message !== undefined) {
       this.pump.run();
       return Promise.resolve(message);
     }
     if (this.closedEvent !== undefined) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      (this.awaitingMessage ??= []).push(resolve);
+      const reader: Reader = (next) => {
+        waiting.delete(reader);
+        resolve(next);
+      };
+      waiting.add(reader);
+      (this.awaitingMessage ??= []).push(reader);
       this.pump.run();
     });
   }
@@ -237,7 +249,9 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
 
   /** @internal */
   wantsEvents(): boolean {
-    return this.unread === undefined || this.pump.inputOver || this.isForsaken;
+    if (this.unread === undefined || this.isForsaken) return true;
+    // What is stored then is bounded, but not what it inflates to: that waits for who iterates, and is dropped where nobody does.
+    return this.pump.inputOver && (this.keepsUnread || this.iterators === 0);
   }
 
   /** @internal */
@@ -248,18 +262,18 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
         this.message(event);
         return;
       case "request":
-        this.opening.request?.(event.request);
+        this.opening.onRequest?.(this, event.request);
         return;
       case "open":
         this.wasOpen = true;
         this.subprotocol = event.subprotocol;
         this.extensions = event.extensions;
         this.headers = event.headers ?? [];
-        this.opening.open?.(event);
+        this.opening.onOpen?.(this, event);
         this.watch(this.handlers.open?.(this));
         return;
       case "rejected":
-        this.opening.rejected?.(event);
+        this.opening.onRejected?.(this, event);
         return;
       case "pong":
         this.pong(event.payload.join(), event.roundTripTime);
@@ -268,7 +282,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
         this.over(event);
         return;
       case "closing":
-        this.opening.closing?.(event);
+        this.opening.onClosing?.(this, event);
         return;
       case "ping":
         return;
@@ -300,6 +314,15 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     return this.closedHere && this.iterators === 0;
   }
 
+  private forgetUnread(): void {
+    this.unread = undefined;
+    this.unreadSize = 0;
+  }
+
+  private get keepsUnread(): boolean {
+    return this.unreadSize < MOST_UNREAD;
+  }
+
   private message(message: Message): void {
     if (this.terminated) return;
     if (this.handlers.message !== undefined) {
@@ -308,7 +331,10 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     }
     const reader = this.awaitingMessage?.shift();
     if (reader !== undefined) reader(message);
-    else if (!this.isForsaken) (this.unread ??= []).push(message);
+    else if (!this.isForsaken && this.keepsUnread) {
+      (this.unread ??= []).push(message);
+      if (this.pump.inputOver) this.unreadSize += message.size;
+    }
   }
 
   private pong(answered: string, roundTripTime: number | undefined): void {
@@ -328,7 +354,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     for (const { resolve } of this.awaitingPong?.values() ?? []) resolve(undefined);
     for (const resolve of this.awaitingClosed ?? []) resolve(event);
     this.awaitingMessage = this.awaitingPong = this.awaitingClosed = undefined;
-    this.opening.closed?.(event);
+    this.opening.onClosed?.(this, event);
     if (this.wasOpen) this.watch(this.handlers.close?.(this, event));
   }
 
@@ -347,6 +373,12 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     });
   }
 }
+
+/** Whoever awaits a message, or that there are no more. */
+type Reader = (message: Message | undefined) => void;
+
+/** What is kept of messages that nobody reads once the transport is over, in bytes: the last of them may go beyond. */
+const MOST_UNREAD = 16_777_216;
 
 interface PingOut {
   readonly sentAt: number;

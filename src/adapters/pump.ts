@@ -77,6 +77,8 @@ export class Pump {
   private reading = true;
   private armedFor = Infinity;
   private disarm: (() => void) | undefined;
+  /** Takes back the time-out of the last bytes. */
+  private lastWrite: (() => void) | undefined;
 
   constructor(connection: Connection, transport: Transport, host: Host, sink: Sink) {
     this.connection = connection;
@@ -108,6 +110,7 @@ export class Pump {
   /** The transport is gone; harmless where that was known. */
   lost(error?: unknown): void {
     this.inputOver = this.destroyed = true;
+    this.lastWrite?.();
     this.connection.transportLost(error);
     this.run();
   }
@@ -224,7 +227,9 @@ export class Pump {
     if (this.destroyed) return;
     if (connection.transport === "destroy") {
       this.inputOver = this.destroyed = true;
+      this.lastWrite?.();
       transport.destroy();
+      this.run(); // what was left for a slow reader, and `closed` behind it: not every transport tells of its end now
       return;
     }
     if (connection.transport === "end" && !this.ended && connection.outputSize === 0) {
@@ -236,7 +241,7 @@ export class Pump {
       this.forgotten = true;
       // The connection has no deadline any more; what the transport still holds of it has one.
       if (transport.pending > 0) {
-        this.host.after(LAST_WRITE_TIMEOUT, () => {
+        this.lastWrite = this.host.after(LAST_WRITE_TIMEOUT, () => {
           transport.destroy();
         });
       }

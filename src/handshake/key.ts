@@ -28,15 +28,15 @@ export function acceptFor(key: string): string {
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 export function base64(bytes: Uint8Array): string {
-  let text = "";
+  const digits: string[] = []; // joined at once: engines keep a string that was added to as its parts
   for (let i = 0; i < bytes.length; i += 3) {
     // Bytes past the end read as undefined, which the shifts take for 0.
     const group = ((bytes[i] as number) << 16) | ((bytes[i + 1] as number) << 8) | (bytes[i + 2] as number);
     const missing = Math.max(0, i + 3 - bytes.length);
-    for (let k = 0; k < 4 - missing; k++) text += ALPHABET.charAt((group >> (18 - 6 * k)) & 0x3f);
-    text += "=".repeat(missing);
+    for (let k = 0; k < 4 - missing; k++) digits.push(ALPHABET.charAt((group >> (18 - 6 * k)) & 0x3f));
+    if (missing > 0) digits.push("=".repeat(missing));
   }
-  return text;
+  return digits.join("");
 }
 
 /** SHA-1 (RFC 3174). */

@@ -49,6 +49,11 @@ export class TextEvent {
     return this.encoded;
   }
 
+  /** How many bytes the text has in UTF-8. They are counted when it is asked for. */
+  get size(): number {
+    return this.encoded === undefined ? portableUtf8.byteLength(this.decoded as string) : this.encoded.length;
+  }
+
   /** What a peer's `send` takes to send the same: the text. */
   get data(): string {
     return this.text;

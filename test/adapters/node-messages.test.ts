@@ -3,7 +3,10 @@
 import { describe, expect, it } from "vitest";
 
 import type { Message, Peer } from "../../src/adapters/node.js";
-import { connect, PreparedMessage, UsageError } from "../../src/adapters/node.js";
+import { connect, permessageDeflate, PreparedMessage, UsageError } from "../../src/adapters/node.js";
+import type { ClosedEvent } from "../../src/events.js";
+import { ReferenceSender } from "../support/deflated.js";
+import type { Running } from "../support/entries.js";
 import {
   deferred,
   ECHO,
@@ -319,6 +322,21 @@ describe("iteration", () => {
     );
   });
 
+  it("that is left while it waits gets nothing more: the message is the next one's", async () => {
+    const server = await SERVE.start(ECHO);
+    const peer = await connect(server.url);
+    const left = peer[Symbol.asyncIterator]();
+    const waiting = [left.next(), left.next()];
+    await left.return?.();
+    expect(await Promise.all(waiting)).toEqual([
+      { done: true, value: undefined },
+      { done: true, value: undefined },
+    ]);
+    const other = peer[Symbol.asyncIterator]();
+    peer.send("for the other");
+    expect(await nextText(other)).toBe("for the other");
+  });
+
   it("ends at once on a connection that is over", async () => {
     const server = await SERVE.start({ open: (peer) => void peer.close() });
     const peer = await connect(server.url);
@@ -416,6 +434,55 @@ describe("iteration", () => {
 });
 
 describe("messages that nobody reads", () => {
+  describe("and that inflate to much, once the peer is gone", () => {
+    const COUNT = 6;
+    const SIZE = 8 * MIB;
+
+    async function flooded(): Promise<{ server: Running; peer: Peer; closed: Promise<ClosedEvent> }> {
+      const opened = deferred<Peer>();
+      const closed = deferred<ClosedEvent>();
+      const server = await SERVE.start({
+        extensions: [permessageDeflate()],
+        open: (peer) => opened.resolve(peer),
+        close: (_, event) => closed.resolve(event),
+      });
+      const raw = await rawConnection(server.where);
+      raw.send(upgradeRequest({ "Sec-WebSocket-Extensions": "permessage-deflate" }));
+      expect((await raw.head()).status).toBe(101);
+      const payload = new ReferenceSender({ takeover: false }).message(new Uint8Array(SIZE));
+      const flood = Array.from({ length: COUNT }, () => frame({ opcode: 2, rsv: 4, payload, masked: true }));
+      raw.send(frame({ opcode: 1, payload: "unread", masked: true }), concat(flood));
+      raw.stream.end();
+      return { server, peer: await opened.promise, closed: closed.promise };
+    }
+
+    const sizesOf = async (peer: Peer): Promise<number[]> => {
+      const sizes: number[] = [];
+      for await (const message of peer) sizes.push(message.size);
+      return sizes;
+    };
+
+    it("`closed` is told, and 16 MiB are kept for who comes late", async () => {
+      const { server, peer, closed } = await flooded();
+      expect((await closed).cause.rule).toBe("no-close");
+      await eventually(() => server.peers.size === 0);
+      expect(await sizesOf(peer)).toEqual([6, SIZE, SIZE]);
+    });
+
+    it("whoever iterates gets all of it, however slowly", async () => {
+      const { peer, closed } = await flooded();
+      const iterator = peer[Symbol.asyncIterator]();
+      expect(await nextText(iterator)).toBe("unread");
+      await wait(100);
+      expect(peer.state).not.toBe("closed"); // the rest is not inflated yet
+      const sizes: number[] = [];
+      for (let next = await iterator.next(); next.done !== true; next = await iterator.next())
+        sizes.push(next.value.size);
+      expect(sizes).toEqual(Array.from({ length: COUNT }, () => SIZE));
+      expect((await closed).cause.rule).toBe("no-close");
+    });
+  });
+
   it("do not keep `close` from being called once the peer is gone", async () => {
     const closes: number[] = [];
     const server = await SERVE.start({ close: (_, { code }) => void closes.push(code) });

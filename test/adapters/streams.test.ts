@@ -568,6 +568,42 @@ describe("accept() of a request that was read already", () => {
     await eventually(() => endpoint.peers.size === 0);
   });
 
+  it("`respond` is called once, also where it throws", async () => {
+    let calls = 0;
+    const [left, right] = crossed(new TransformStream(), new TransformStream());
+    const errors: unknown[] = [];
+    const endpoint = streamsEndpoint({ path: "/chat", error: (error) => errors.push(error) });
+    endpoint.accept(left, {
+      request: CONNECT,
+      head: frame({ opcode: 8, masked: true }),
+      respond() {
+        calls++;
+        throw new Error("the stream was reset");
+      },
+    });
+    await right.writable.getWriter().close();
+    await (right.readable as ReadableStream).pipeTo(new WritableStream());
+    await eventually(() => errors.length > 0);
+    expect([calls, errors]).toEqual([1, [new Error("the stream was reset")]]);
+  });
+
+  it("a dead peer while a message of its waits unread: `closed` is told", async () => {
+    const closed = deferred<string>();
+    const [left, right] = crossed(new TransformStream(), new TransformStream());
+    const timeouts = { ping: 20, pong: 20, linger: 20, closing: Infinity };
+    const endpoint = streamsEndpoint({ timeouts, close: (_, { cause }) => closed.resolve(cause.rule) });
+    endpoint.accept(left, { request: CONNECT, respond: () => undefined });
+    right.writable
+      .getWriter()
+      .write(frame({ opcode: 1, payload: "unread", masked: true }))
+      .catch(() => {}); // it is dropped
+    await expect((right.readable as ReadableStream).pipeTo(new WritableStream())).rejects.toThrow(
+      "the connection was dropped",
+    );
+    expect(await closed.promise).toBe("pong-timeout");
+    expect(endpoint.peers.size).toBe(0);
+  });
+
   it("rejected: a status, a body, and the end of the stream", async () => {
     const [left, right] = crossed(new TransformStream(), new TransformStream());
     const endpoint = streamsEndpoint({ path: "/elsewhere" });

@@ -1074,6 +1074,48 @@ const TIMEOUTS: readonly Case[] = [
     },
   },
   {
+    name: "a dead peer while a message of its waits unread: given up, and told",
+    async run(t) {
+      const closed = deferred<ClosedEvent>();
+      const server = await t.serve({
+        timeouts: { ping: 30, pong: 30, linger: 30, closing: LONG },
+        close: (_, event) => {
+          closed.resolve(event);
+        },
+      });
+      const raw = await t.rawClient(server.port);
+      raw.send(frame({ opcode: 1, payload: "unread", masked: true }));
+      equal((await closed.promise).cause.rule, "pong-timeout");
+      await eventually(() => server.peers.size === 0);
+      await raw.over();
+    },
+  },
+  {
+    name: "too much output for a peer while a message of its waits unread: dropped, and told",
+    async run(t) {
+      const closed = deferred<ClosedEvent>();
+      const opened = deferred<Peer>();
+      const server = await t.serve({
+        limits: { output: MIB },
+        timeouts: { ping: LONG },
+        open: (peer) => {
+          opened.resolve(peer);
+        },
+        close: (_, event) => {
+          closed.resolve(event);
+        },
+      });
+      const raw = await t.rawClient(server.port);
+      raw.send(frame({ opcode: 1, payload: "unread", masked: true }));
+      raw.stream.pause();
+      const peer = await opened.promise;
+      const message = pattern(MIB);
+      for (let i = 0; i < 100; i++) peer.send(message); // the system takes a few of them
+      equal((await closed.promise).cause.rule, "output-limit");
+      await eventually(() => server.peers.size === 0);
+    },
+  },
+  {
     name: "pings that are answered: the connection stays",
     async run(t) {
       const server = await t.serve({ timeouts: { ping: 10, pong: LONG } });

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { ChunkQueue } from "../../src/adapters/chunks.js";
 import { holds } from "../support/property.js";
+import { reachableBytes } from "../support/snapshot.js";
 import { concat } from "../support/wire.js";
 
 /** Takes all that is queued, `step` bytes at most of each piece; gives the pieces as they were offered. */
@@ -51,6 +52,21 @@ describe("a queue of chunks", () => {
     queue.drop(5);
     expect([queue.size, queue.peek()]).toEqual([0, undefined]);
   });
+
+  it.each([10, 40_000, 100_000])(
+    "keeps nothing that is written, though it is never empty: %i bytes at a time",
+    (size) => {
+      const queue = new ChunkQueue();
+      queue.push([filled(size, 0)]);
+      for (let i = 0; i < 1000; i++) {
+        const offered = queue.peek() as Uint8Array;
+        queue.push([filled(size, i)]);
+        queue.drop(offered.length);
+        expect(queue.size).toBe(size);
+      }
+      expect(reachableBytes(queue)).toBeLessThan(3 * size + 10_000);
+    },
+  );
 
   holds(
     "every byte comes in order, however much is taken at once",

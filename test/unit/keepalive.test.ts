@@ -447,6 +447,21 @@ for (const role of ROLES) {
       expect(times(connection)).toEqual([7]);
     });
 
+    it("count also where output never runs out", () => {
+      const { clock, connection } = timed(role);
+      const message = new Uint8Array(1000);
+      connection.sendBinary(message);
+      connection.ping(bytes("a"));
+      connection.sendBinary(message);
+      connection.takeOutput(900);
+      clock.pass(50);
+      connection.takeOutput(500); // with the ping in it, and not all
+      clock.pass(7);
+      connection.receive(answer("a"));
+      expect(times(connection)).toEqual([7]);
+      expect(connection.outputSize).toBeGreaterThan(0);
+    });
+
     it("count from when the last slice of the ping was taken", () => {
       const { clock, connection } = timed(role);
       connection.ping(bytes("a"));
