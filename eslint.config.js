@@ -101,11 +101,4 @@ export default defineConfig(
     languageOptions: { globals: names("AbortSignal Blob DOMException EventTarget MessageEvent") },
     rules: { "@typescript-eslint/restrict-template-expressions": "off" },
   },
-  {
-    // What a page runs: examples/<name>/page/*.js or examples/<name>/page.js.
-    files: ["examples/**/page/**/*.js", "examples/**/page.js"],
-    languageOptions: {
-      globals: names("Blob FormData WebSocket document location navigator requestAnimationFrame window"),
-    },
-  },
 );

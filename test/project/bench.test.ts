@@ -84,10 +84,12 @@ function run(
       return [name, { status: "ok", measures: { [measure]: summary } }];
     }),
   );
-  return {
-    runtimes: { node: { version: "20.20.0" } },
+  const made = {
+    machine: { cpu: "a processor", system: "linux" },
+    runtimes: { node: { version: "20.20.0", peers: { ws: "8.0.0" } } },
     cases: [{ runtime: "node", workload, id: "a", spec, results }],
   };
+  return made;
 }
 
 const SMALL = { role: "server", kind: "binary", touched: true, fragments: 1, chunks: 65536, size: 16 };
@@ -153,6 +155,14 @@ describe("the README's table", () => {
     expect(rows[2]).toBe("| a server receives messages of 16 B | 4.95× |");
     expect(rows[3]).toBe("| … of 125 B | failed |");
     expect(section(undefined)).toContain("No result set");
+  });
+
+  it("counts what was slower, and names the worst", () => {
+    const told = (own: number): string => section(run("parse", SMALL, "cpu", { sansocket: own, ws: 500 }));
+    expect(told(101)).toContain("Slower than `ws` in 0 of 1 cases on Node 20.20.0.");
+    expect(told(1000)).toContain(
+      "Slower than `ws` in 1 of 1 cases on Node 20.20.0, the worst of them “parse: a” (0.50×).",
+    );
   });
 });
 

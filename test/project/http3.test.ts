@@ -17,7 +17,7 @@ interface Snippet {
   onRequest(
     stream: ByteStreams & { headers: Fields; respond(fields: Fields, body?: Uint8Array): void },
   ): void;
-  openWebSocket(session: unknown, url: string): Promise<Peer>;
+  openWebSocket(session: unknown, url: string, further?: [string, string][]): Promise<Peer>;
 }
 
 const root = new URL("../../", import.meta.url);
@@ -87,6 +87,27 @@ it("a WebSocket opens, echoes and closes", async () => {
   peer.close(4000, "bye");
   expect(await there?.closed).toMatchObject({ code: 4000, reason: "bye", clean: true });
   expect(await peer.closed).toMatchObject({ code: 4000, clean: true });
+});
+
+it("a header that is there twice arrives twice", async () => {
+  const over = session();
+  const peer = await snippet.openWebSocket(over, "wss://example.com/chat", [
+    ["X-A", "1"],
+    ["X-B", "2"],
+    ["x-a", "3"],
+    ["X-A", "4"],
+  ]);
+  expect(over.requests).toMatchObject([{ "x-a": ["1", "3", "4"], "x-b": "2" }]);
+  const [there] = snippet.endpoint.peers;
+  expect(there?.request?.headers).toEqual([
+    ["sec-websocket-version", "13"],
+    ["x-a", "1"],
+    ["x-a", "3"],
+    ["x-a", "4"],
+    ["x-b", "2"],
+  ]);
+  peer.terminate();
+  await there?.closed;
 });
 
 it.each<[string, Fields, Fields]>([

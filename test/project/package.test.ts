@@ -249,3 +249,21 @@ function valuesOf(source: string): string[] {
     .map(({ name }) => name)
     .sort();
 }
+
+describe("docs/design.md", () => {
+  it("tells what the core weighs, as scripts/size.js does, to a tenth of a kilobyte", () => {
+    const printed = execFileSync(process.execPath, ["scripts/size.js"], { cwd: ROOT, encoding: "utf8" });
+    const weighs = (names: string): number => {
+      const [line = ""] = printed.split("\n").filter((text) => text.startsWith(`${names} `));
+      return Number(/(\d+)$/.exec(line)?.[1]);
+    };
+    const page = readFileSync(join(ROOT, "docs/design.md"), "utf8").replace(/\s+/g, " ");
+    const told =
+      /an open `Connection` has ([\d.]+) kB, both roles with their handshakes ([\d.]+) kB, frame reader and writer alone ([\d.]+) kB/;
+    const is = ["Connection", "ServerConnection, ClientConnection", "FrameReader, FrameWriter"].map(weighs);
+    (told.exec(page) ?? []).slice(1).forEach((kilobytes, index) => {
+      expect(Math.abs(Number(kilobytes) - (is[index] ?? NaN) / 1000)).toBeLessThan(0.1);
+    });
+    expect(told.exec(page)).toHaveLength(4);
+  });
+});

@@ -143,6 +143,7 @@ const RUN: Readonly<Record<string, readonly string[]>> = {
   "docs/compression.md": ["compression"],
   "docs/embedding.md": ["adapter", "tubes", "frames"],
   "docs/http3.md": ["http3"],
+  "docs/testing.md": ["link", "fuzz", "cases"],
   "docs/transports.md": ["streams", "http2", "whatwg"],
 };
 
@@ -237,6 +238,17 @@ describe("docs/compression.md", () => {
     expect(again).toBe(characters);
     expect(few).toBeLessThan(characters / 4);
     expect(many).toBe(characters + 8); // the header, with a masking key
+  });
+});
+
+describe("docs/testing.md", () => {
+  it.each([
+    ["link", "open, HELLO\n1006 pong-timeout RFC 6455 5.5.2\n"],
+    ["fuzz", "true true\n"],
+    ["cases", "true 0\n"],
+  ])("%s: runs, prints what it should, and ends", async (name, printed) => {
+    const program = run(name);
+    expect([await program.exited, program.output()]).toEqual([0, printed]);
   });
 });
 
