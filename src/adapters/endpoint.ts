@@ -206,8 +206,9 @@ export class Endpoint<Context = unknown> implements Opening<Context> {
   ): Promise<void> {
     peer.request = request;
     try {
-      const { remoteAddress } = peer;
-      const asked = this.refuse(request) ?? this.options.upgrade?.(request, { remoteAddress });
+      // The address costs a call into the system: only who has a hook asks for it.
+      const asked =
+        this.refuse(request) ?? this.options.upgrade?.(request, { remoteAddress: peer.remoteAddress });
       // Any thenable: what would be a rejection must not pass for an acceptance.
       const answer = isThenable(asked) ? await asked : asked;
       if (answer !== undefined && "status" in answer) {
