@@ -125,9 +125,9 @@ export class Endpoint<Context = unknown> implements Opening<Context> {
   ): void {
     const connection = new ServerConnection(respond === undefined ? this.settings : this.external);
     const peer = new Peer(connection, transport, this.host, this.options, this);
-    if (respond !== undefined) this.responders.set(peer, respond);
     if (request !== undefined) connection.receiveRequest(request, head);
     this.all.set(peer, connection);
+    if (respond !== undefined) this.responders.set(peer, respond);
     transport.start(peer.pump);
   }
 
@@ -206,9 +206,8 @@ export class Endpoint<Context = unknown> implements Opening<Context> {
   ): Promise<void> {
     peer.request = request;
     try {
-      // The address costs a call into the system: only who has a hook asks for it.
-      const asked =
-        this.refuse(request) ?? this.options.upgrade?.(request, { remoteAddress: peer.remoteAddress });
+      const { remoteAddress } = peer; // asked for here, Node still knows it in `close`
+      const asked = this.refuse(request) ?? this.options.upgrade?.(request, { remoteAddress });
       // Any thenable: what would be a rejection must not pass for an acceptance.
       const answer = isThenable(asked) ? await asked : asked;
       if (answer !== undefined && "status" in answer) {

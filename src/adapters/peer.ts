@@ -23,8 +23,8 @@ export interface Handlers<Context = unknown> {
   /**
    * A message came. With this handler messages are pushed, as fast as they come; a promise that it returns is not waited
    * for. Without it they are pulled: iterate over the peer, and whoever iterates slowly slows the sender down. Who does
-   * neither stops at the first message: to drop messages, pass a handler that does nothing. Once the transport is over, up to 16 MiB of what had
-   * arrived are kept for who begins to iterate then.
+   * neither stops at the first message: to drop messages, pass a handler that does nothing. Once the transport is over, up to 16 MiB of
+   * what had arrived are kept for who iterates; where there was more, iterating ends with an error.
    */
   message?(this: void, peer: Peer<Context>, message: Message): unknown;
   /** The transport was full, so that `send` returned false or would have, and now there is room again. */
@@ -70,6 +70,8 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   private unread: Message[] | undefined;
   /** How many bytes were added to them since the transport is over, or since there were none. */
   private unreadSize = 0;
+  /** There were too many. */
+  private hasDropped = false;
   private awaitingMessage: Reader[] | undefined;
   private awaitingDrain: ((writable: boolean) => void)[] | undefined;
   private awaitingPong: Map<string, PingOut> | undefined;
@@ -185,7 +187,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
 
   /** Drops the transport at once. The other side sees an abnormal end (1006). */
   terminate(): void {
-    if (this.closedEvent !== undefined) this.pump.transport.destroy(); // its last bytes may still be on their way
+    if (this.closedEvent !== undefined) this.pump.drop(); // its last bytes may still be on their way
     this.terminated = true;
     this.forgetUnread();
     this.connection.transportLost(new Error("terminate() was called"), "local");
@@ -233,6 +235,10 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       this.pump.run();
       return Promise.resolve(message);
     }
+    if (this.hasDropped) {
+      this.hasDropped = false;
+      return Promise.reject(new Error(DROPPED));
+    }
     if (this.closedEvent !== undefined) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const reader: Reader = (next) => {
@@ -249,9 +255,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
 
   /** @internal */
   wantsEvents(): boolean {
-    if (this.unread === undefined || this.isForsaken) return true;
-    // What is stored then is bounded, but not what it inflates to: that waits for who iterates, and is dropped where nobody does.
-    return this.pump.inputOver && (this.keepsUnread || this.iterators === 0);
+    return this.unread === undefined || this.pump.inputOver || this.isForsaken;
   }
 
   /** @internal */
@@ -319,10 +323,6 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     this.unreadSize = 0;
   }
 
-  private get keepsUnread(): boolean {
-    return this.unreadSize < MOST_UNREAD;
-  }
-
   private message(message: Message): void {
     if (this.terminated) return;
     if (this.handlers.message !== undefined) {
@@ -331,9 +331,11 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
     }
     const reader = this.awaitingMessage?.shift();
     if (reader !== undefined) reader(message);
-    else if (!this.isForsaken && this.keepsUnread) {
+    else if (this.isForsaken) return;
+    else if (this.unreadSize >= MOST_UNREAD) this.hasDropped = true;
+    else {
       (this.unread ??= []).push(message);
-      if (this.pump.inputOver) this.unreadSize += message.size;
+      if (this.pump.inputOver) this.unreadSize += message.size; // what was stored is bounded, but not what it inflates to
     }
   }
 
@@ -379,6 +381,8 @@ type Reader = (message: Message | undefined) => void;
 
 /** What is kept of messages that nobody reads once the transport is over, in bytes: the last of them may go beyond. */
 const MOST_UNREAD = 16_777_216;
+const DROPPED =
+  "messages were dropped: more than 16 MiB of them were unread when the transport ended. Read them as fast as they come, or pass a `message` handler.";
 
 interface PingOut {
   readonly sentAt: number;

@@ -117,6 +117,12 @@ export class Pump {
 
   // From above
 
+  /** Gives the transport up, its last bytes too. */
+  drop(): void {
+    this.lastWrite?.();
+    this.transport.destroy();
+  }
+
   /** Whether messages can be sent and leave at once. */
   get isWritable(): boolean {
     return !this.blocked && this.connection.state === "open";
@@ -227,8 +233,7 @@ export class Pump {
     if (this.destroyed) return;
     if (connection.transport === "destroy") {
       this.inputOver = this.destroyed = true;
-      this.lastWrite?.();
-      transport.destroy();
+      this.drop();
       this.run(); // what was left for a slow reader, and `closed` behind it: not every transport tells of its end now
       return;
     }

@@ -268,10 +268,14 @@ export class WebSocketStream {
 
   /** The readable ends behind what is left, which is bounded, whether somebody reads or not. */
   private async endBehindTheRest(messages: AsyncIterator<Message, undefined>): Promise<void> {
-    while (await this.enqueueNext(messages)) {
-      if (this.over?.error !== undefined) return; // an error would drop what is queued: `pull` comes to it
+    try {
+      while (await this.enqueueNext(messages)) {
+        if (this.over?.error !== undefined) return; // an error would drop what is queued: `pull` comes to it
+      }
+      this.endReadable();
+    } catch (error) {
+      this.readableController?.error(error);
     }
-    this.endReadable();
   }
 
   private endReadable(): void {

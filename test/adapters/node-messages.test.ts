@@ -438,7 +438,14 @@ describe("messages that nobody reads", () => {
     const COUNT = 6;
     const SIZE = 8 * MIB;
 
-    async function flooded(): Promise<{ server: Running; peer: Peer; closed: Promise<ClosedEvent> }> {
+    interface Flooded {
+      readonly server: Running;
+      readonly raw: Awaited<ReturnType<typeof rawConnection>>;
+      readonly peer: Peer;
+      readonly closed: Promise<ClosedEvent>;
+    }
+
+    async function flooded(ends = true): Promise<Flooded> {
       const opened = deferred<Peer>();
       const closed = deferred<ClosedEvent>();
       const server = await SERVE.start({
@@ -446,52 +453,55 @@ describe("messages that nobody reads", () => {
         open: (peer) => opened.resolve(peer),
         close: (_, event) => closed.resolve(event),
       });
-      const raw = await rawConnection(server.where);
+      const raw = await rawConnection(server.where, { reading: ends });
       raw.send(upgradeRequest({ "Sec-WebSocket-Extensions": "permessage-deflate" }));
-      expect((await raw.head()).status).toBe(101);
       const payload = new ReferenceSender({ takeover: false }).message(new Uint8Array(SIZE));
       const flood = Array.from({ length: COUNT }, () => frame({ opcode: 2, rsv: 4, payload, masked: true }));
       raw.send(frame({ opcode: 1, payload: "unread", masked: true }), concat(flood));
-      raw.stream.end();
-      return { server, peer: await opened.promise, closed: closed.promise };
+      if (ends) raw.stream.end();
+      return { server, raw, peer: await opened.promise, closed: closed.promise };
     }
 
-    const sizesOf = async (peer: Peer): Promise<number[]> => {
-      const sizes: number[] = [];
-      for await (const message of peer) sizes.push(message.size);
-      return sizes;
-    };
-
-    it("`closed` is told, and 16 MiB are kept for who comes late", async () => {
+    it("`closed` is told, 16 MiB are kept for who comes late, and then it is said that there were more", async () => {
       const { server, peer, closed } = await flooded();
       expect((await closed).cause.rule).toBe("no-close");
       await eventually(() => server.peers.size === 0);
-      expect(await sizesOf(peer)).toEqual([6, SIZE, SIZE]);
+      const sizes: number[] = [];
+      const reading = async (): Promise<void> => {
+        for await (const message of peer) sizes.push(message.size);
+      };
+      await expect(reading()).rejects.toThrow("messages were dropped");
+      expect(sizes).toEqual([6, SIZE, SIZE]);
+      await reading(); // once
+      expect(sizes).toHaveLength(3);
     });
 
-    it("whoever iterates gets all of it, however slowly", async () => {
-      const { peer, closed } = await flooded();
+    it("`closed` is told also to a loop that waits in drained(), which is over then", async () => {
+      const { raw, peer, closed } = await flooded(false);
       const iterator = peer[Symbol.asyncIterator]();
       expect(await nextText(iterator)).toBe("unread");
-      await wait(100);
-      expect(peer.state).not.toBe("closed"); // the rest is not inflated yet
-      const sizes: number[] = [];
-      for (let next = await iterator.next(); next.done !== true; next = await iterator.next())
-        sizes.push(next.value.size);
-      expect(sizes).toEqual(Array.from({ length: COUNT }, () => SIZE));
-      expect((await closed).cause.rule).toBe("no-close");
+      const isDrained = (): Promise<boolean | undefined> =>
+        Promise.race([peer.drained(), wait(150).then(() => undefined)]);
+      do while (peer.send(CHUNK, { compress: false }));
+      while ((await isDrained()) === true);
+      const drained = peer.drained();
+      raw.stream.resetAndDestroy();
+      expect(await drained).toBe(false);
+      expect((await closed).cause.rule).toBe("transport-lost");
     });
   });
 
-  it("do not keep `close` from being called once the peer is gone", async () => {
-    const closes: number[] = [];
-    const server = await SERVE.start({ close: (_, { code }) => void closes.push(code) });
+  it("do not keep `close` from being called once the peer is gone, and who it was is still known", async () => {
+    const closes: unknown[] = [];
+    const server = await SERVE.start({
+      close: (peer, { code }) => void closes.push(code, peer.remoteAddress),
+    });
     const raw = await rawClient(server.where, frame({ opcode: 1, payload: "unread", masked: true }));
     await eventually(() => server.peers.size === 1);
     await wait(20);
     raw.stream.resetAndDestroy();
     await eventually(() => server.peers.size === 0);
-    expect(closes).toEqual([1006]);
+    expect(closes).toEqual([1006, "127.0.0.1"]);
   });
 
   it("and its Close behind them is seen once it ended its side", async () => {
