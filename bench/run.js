@@ -14,7 +14,7 @@ import { Progress } from "./lib/progress.js";
 import { formatReport } from "./lib/report.js";
 import { interleave } from "./lib/rounds.js";
 import { findRuntime, RUNTIMES } from "./lib/runtimes.js";
-import { agree, summarizeAll, summarizeTogether } from "./lib/stats.js";
+import { agree, evenedContests, summarizeAll, summarizeTogether } from "./lib/stats.js";
 import { formatTable } from "./lib/table.js";
 import { FORMAT, formatVerdicts, OWN, TARGETS, verdictsOf } from "./targets.js";
 import { growthOf } from "./workloads/growth.js";
@@ -195,23 +195,28 @@ async function inProcesses(task, tell) {
   const most = values.full && times > 1 ? 2 * times : times;
   const key = HEADLINE[task.workload];
   const contests = [];
+  /** Of those who failed in none, each contest's samples, with the machine's phases taken out where they are figures of one message. */
+  const samplesOf = () => {
+    const whole = task.peers.filter((peer) => contests.every((one) => one.get(peer).samples !== undefined));
+    const all = contests.map((one) => new Map(whole.map((peer) => [peer, one.get(peer).samples])));
+    const even = task.workload === "growth" ? all : evenedContests(all);
+    return new Map(whole.map((peer) => [peer, even.map((one) => one.get(peer))]));
+  };
   const isSettled = () =>
-    task.peers.every((peer) => {
-      const all = contests.map((one) => one.get(peer).samples);
-      return !COMPARED.has(peer) || all.includes(undefined) || agree(all, key, AGREEMENT);
-    });
+    [...samplesOf()].every(([peer, processes]) => !COMPARED.has(peer) || agree(processes, key, AGREEMENT));
   while (contests.length < times || (contests.length < most && !isSettled())) {
     contests.push(await contest(task, task.budget / times));
   }
   const results = {};
   const versions = {};
+  const samples = samplesOf();
   for (const peer of task.peers) {
     const all = contests.map((one) => one.get(peer));
     const { status, version, error } = all.find(({ status }) => status !== "ok") ?? all[0];
     if (version !== undefined) versions[peer] = version;
     results[peer] =
       status === "ok"
-        ? { status, ...tell(all.map(({ samples }) => samples)) }
+        ? { status, ...tell(samples.get(peer)) }
         : { status, ...(error === undefined ? {} : { error }) };
   }
   return { results, versions };

@@ -1,4 +1,4 @@
-import { summarizeAll } from "./stats.js";
+import { evenedContests, summarizeAll } from "./stats.js";
 
 /** At least this many rounds, however small the budget. */
 const MIN_ROUNDS = 5;
@@ -7,7 +7,7 @@ const MIN_ROUNDS = 5;
  * Interleaves contestants round by round, each round in another order, so that nobody always follows the same one, until the budget is used up.
  * @param {{ name: string, sample(): Promise<Record<string, number>> }[]} contestants
  * @param {number} budget in milliseconds
- * @returns {Promise<Map<string, { samples?: object[], measures?: object, error?: string }>>}
+ * @returns {Promise<Map<string, { samples?: object[], measures?: object, error?: string }>>} samples as they are; measures without the machine's phases
  */
 export async function interleave(contestants, budget) {
   const samples = new Map(contestants.map(({ name }) => [name, []]));
@@ -24,10 +24,12 @@ export async function interleave(contestants, budget) {
     }
     if (failed.size === contestants.length) break;
   }
+  for (const name of failed.keys()) samples.delete(name);
+  const [even] = evenedContests([samples]);
   return new Map(
-    [...samples].map(([name, list]) => {
+    contestants.map(({ name }) => {
       if (failed.has(name)) return [name, { error: failed.get(name) }];
-      return [name, { samples: list, measures: summarizeAll(list) }];
+      return [name, { samples: samples.get(name), measures: summarizeAll(even.get(name)) }];
     }),
   );
 }

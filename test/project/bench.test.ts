@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { selectCases } from "../../bench/cases.js";
 import { formatReport } from "../../bench/lib/report.js";
-import { agree } from "../../bench/lib/stats.js";
+import { agree, evened, evenedContests, summarize } from "../../bench/lib/stats.js";
 import { matches, TARGETS, verdictsOf } from "../../bench/targets.js";
 import { growthOf } from "../../bench/workloads/growth.js";
 import { readResults, readTargetsPage, section, targetsPage, update } from "../../scripts/bench-readme.js";
@@ -29,6 +29,58 @@ describe("the README's figures are those of docs/bench/results.json; if they are
       existsSync(new URL(`../../docs/bench/${name}`, import.meta.url)),
     );
     expect(beside[0]).toBe(beside[1]);
+  });
+});
+
+describe("the machine's slow seconds", () => {
+  const costs = [10, 25, 40];
+  /** Each contestant's samples where the machine takes so many times the time in each round. */
+  const table = (machine: readonly number[]): number[][] =>
+    costs.map((cost) => machine.map((times) => cost * times));
+
+  it.each([[[1, 1, 1, 2, 2, 2, 2]], [[1, 2, 1, 2, 1]], [[1, 1.1, 0.9, 2.2, 1.8, 4, 1]]])(
+    "%j: are taken out, whoever they hit",
+    (machine) => {
+      const medians = evened(table(machine)).map((row) => summarize(row));
+      for (const { median, q1, q3 } of medians) expect((q3 - q1) / median).toBeCloseTo(0, 10);
+      const ratios = medians.map(({ median }) => median / (medians[0]?.median ?? NaN));
+      ratios.forEach((ratio, i) => {
+        expect(ratio).toBeCloseTo((costs[i] ?? NaN) / 10, 10);
+      });
+      expect(medians[0]?.median).toBeCloseTo(10 * summarize(machine).median, 0);
+    },
+  );
+
+  it("what only one contestant does stays its own", () => {
+    const samples = table([1, 2, 1, 2, 1]);
+    (samples[1] ?? [])[2] = 100;
+    const [, second = []] = evened(samples);
+    expect(Math.max(...second) / summarize(second).median).toBeCloseTo(4, 5);
+  });
+
+  it.each([
+    [[[3, 6]]],
+    [
+      [
+        [0, 1],
+        [2, 3],
+      ],
+    ],
+  ])("%j: nothing is known, nothing changes", (samples) => {
+    expect(evened(samples)).toEqual(samples);
+  });
+
+  it("over several contests, for each key by itself", () => {
+    const contest = (cpu: number, wall: number): Map<string, Record<string, number>[]> =>
+      new Map(["a", "b"].map((name, i) => [name, [{ cpu: cpu * (i + 1), wall: wall * (i + 2) }]]));
+    const told = evenedContests([contest(1, 1), contest(2, 1), contest(2, 1)]);
+    const all = (name: string, key: string): number[] =>
+      told.map((one) => Math.round((one.get(name)?.[0]?.[key] ?? NaN) * 1e6) / 1e6);
+    expect([all("a", "cpu"), all("b", "cpu")]).toEqual([
+      [2, 2, 2],
+      [4, 4, 4],
+    ]);
+    expect(all("b", "wall")).toEqual([3, 3, 3]);
   });
 });
 
