@@ -72,6 +72,19 @@ const failure = (offset: number): unknown => ({
   cause: { by: "peer", rule: "invalid-utf8", offset },
 });
 
+it.each(MODES)("%j: a message says how many bytes it has", (mode) => {
+  const connection = opened("client", mode);
+  const texts = ["", "a", "gr\u00fc\u00dfe", "\u4e2d\u{1f600}"];
+  connection.receive(
+    framesFromPeer(
+      "client",
+      texts.map((payload) => ({ opcode: 1, payload })),
+    ),
+  );
+  const sizes = pull(connection).map((event) => event.type === "text" && event.size);
+  expect(sizes).toEqual(texts.map((text) => bytes(text).length));
+});
+
 for (const role of ROLES) {
   for (const mode of MODES) {
     describe(`a ${role} reads texts, ${nameOf(mode)}`, () => {
