@@ -30,12 +30,12 @@ const POLISHINGS = 10;
 /**
  * What the machine's slow seconds did to samples that were taken in turn, taken out of them: what a round took more of everybody is the machine's, not
  * anybody's. Each row of `table` is a contestant's, each column a round's. Tukey's median polish of the logarithms tells the share of each round; all are
- * brought to that of the median round. Where there is one contestant, or a sample of 0, nothing is known, and all stays as it is.
+ * brought to that of the median round. Where there are fewer than three contestants, or a sample of 0, nothing is known, and all stays as it is.
  * @param {number[][]} table
  * @returns {number[][]}
  */
 export function evened(table) {
-  if (table.length < 2 || !table.flat().every((value) => value > 0)) return table;
+  if (table.length < 3 || !table.flat().every((value) => value > 0)) return table;
   const rest = table.map((row) => row.map(Math.log));
   const shares = rest[0].map(() => 0);
   for (let i = 0; i < POLISHINGS; i++) {

@@ -189,6 +189,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   terminate(): void {
     if (this.closedEvent !== undefined) this.pump.drop(); // its last bytes may still be on their way
     this.terminated = true;
+    this.hasDropped = false;
     this.forgetUnread();
     this.connection.transportLost(new Error("terminate() was called"), "local");
     this.pump.run();

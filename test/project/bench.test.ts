@@ -72,7 +72,7 @@ describe("the machine's slow seconds", () => {
 
   it("over several contests, for each key by itself", () => {
     const contest = (cpu: number, wall: number): Map<string, Record<string, number>[]> =>
-      new Map(["a", "b"].map((name, i) => [name, [{ cpu: cpu * (i + 1), wall: wall * (i + 2) }]]));
+      new Map(["a", "b", "c"].map((name, i) => [name, [{ cpu: cpu * (i + 1), wall: wall * (i + 2) }]]));
     const told = evenedContests([contest(1, 1), contest(2, 1), contest(2, 1)]);
     const all = (name: string, key: string): number[] =>
       told.map((one) => Math.round((one.get(name)?.[0]?.[key] ?? NaN) * 1e6) / 1e6);
