@@ -70,7 +70,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
   private unread: Message[] | undefined;
   /** How many bytes were added to them since the transport is over, or since there were none. */
   private unreadSize = 0;
-  /** There were too many. */
+  /** There were too many: each who iterates is told. */
   private hasDropped = false;
   private awaitingMessage: Reader[] | undefined;
   private awaitingDrain: ((writable: boolean) => void)[] | undefined;
@@ -216,7 +216,9 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       next: async () => {
         const message = live ? await this.read(waiting) : undefined;
         if (message !== undefined) return { done: false, value: message };
+        const dropped = live && this.hasDropped;
         stop();
+        if (dropped) throw new Error(DROPPED);
         return { done: true, value: undefined };
       },
       return: () => {
@@ -236,11 +238,7 @@ export class Peer<Context = unknown> implements AsyncIterable<Message>, Sink {
       this.pump.run();
       return Promise.resolve(message);
     }
-    if (this.hasDropped) {
-      this.hasDropped = false;
-      return Promise.reject(new Error(DROPPED));
-    }
-    if (this.closedEvent !== undefined) return Promise.resolve(undefined);
+    if (this.hasDropped || this.closedEvent !== undefined) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       const reader: Reader = (next) => {
         waiting.delete(reader);

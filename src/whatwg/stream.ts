@@ -110,6 +110,8 @@ export class WebSocketStream {
   private readableController: ReadableController<string | ArrayBuffer> | undefined;
   private writableController: WritableController | undefined;
   private failed = false;
+  /** Why the messages ended early. */
+  private unreadable: WebSocketError | undefined;
   private over: { readonly error: WebSocketError | undefined } | undefined;
   private settleOpened: {
     resolve(connection: WebSocketConnection): void;
@@ -259,30 +261,32 @@ export class WebSocketStream {
 
   /** False where there are no more messages. */
   private async enqueueNext(messages: AsyncIterator<Message, undefined>): Promise<boolean> {
-    const next = await messages.next();
-    if (next.done === true || this.dropping) return false;
-    const { value } = next;
-    this.readableController?.enqueue(value.type === "text" ? value.text : value.payload.slice().buffer);
-    return true;
+    try {
+      const next = await messages.next();
+      if (next.done === true || this.dropping) return false;
+      const { value } = next;
+      this.readableController?.enqueue(value.type === "text" ? value.text : value.payload.slice().buffer);
+      return true;
+    } catch (error) {
+      this.unreadable = failure("there were more messages", error, null);
+      return false;
+    }
   }
 
   /** The readable ends behind what is left, which is bounded, whether somebody reads or not. */
   private async endBehindTheRest(messages: AsyncIterator<Message, undefined>): Promise<void> {
-    try {
-      while (await this.enqueueNext(messages)) {
-        if (this.over?.error !== undefined) return; // an error would drop what is queued: `pull` comes to it
-      }
-      this.endReadable();
-    } catch (error) {
-      this.readableController?.error(error);
+    while (await this.enqueueNext(messages)) {
+      if (this.over?.error !== undefined) return; // an error would drop what is queued: `pull` comes to it
     }
+    if (this.unreadable === undefined) this.endReadable(); // and so would this one
   }
 
   private endReadable(): void {
     const controller = this.readableController;
     this.readableController = undefined;
-    if (this.over?.error === undefined) controller?.close();
-    else controller?.error(this.over.error);
+    const error = this.over?.error ?? this.unreadable;
+    if (error === undefined) controller?.close();
+    else controller?.error(error);
   }
 
   private end({ code, reason, clean, cause }: ClosedEvent): void {

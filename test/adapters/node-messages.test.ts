@@ -467,13 +467,15 @@ describe("messages that nobody reads", () => {
       expect((await closed).cause.rule).toBe("no-close");
       await eventually(() => server.peers.size === 0);
       const sizes: number[] = [];
-      const reading = async (): Promise<void> => {
-        for await (const message of peer) sizes.push(message.size);
+      const iterators = [peer[Symbol.asyncIterator](), peer[Symbol.asyncIterator]()];
+      const reading = async (messages: AsyncIterableIterator<Message>): Promise<void> => {
+        for await (const message of messages) sizes.push(message.size);
       };
-      await expect(reading()).rejects.toThrow("messages were dropped");
-      expect(sizes).toEqual([6, SIZE, SIZE]);
-      await reading(); // once
-      expect(sizes).toHaveLength(3);
+      for (const iterator of iterators) {
+        await expect(reading(iterator)).rejects.toThrow("messages were dropped");
+        expect(sizes).toEqual([6, SIZE, SIZE]);
+        expect(await iterator.next()).toEqual({ done: true, value: undefined }); // it is told once
+      }
     });
 
     it("`closed` is told also to a loop that waits in drained(), which is over then", async () => {

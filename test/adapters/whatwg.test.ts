@@ -9,16 +9,22 @@ import { TransformStream } from "node:stream/web";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 import { connect as connectOverHttp2, http2Endpoint } from "../../src/adapters/http2.js";
-import { connect } from "../../src/adapters/node.js";
+import { connect, permessageDeflate } from "../../src/adapters/node.js";
 import type { EndpointOptions, Peer } from "../../src/adapters/node.js";
 import type { ByteStreams } from "../../src/adapters/streams.js";
 import { connect as connectOverStreams, streamsEndpoint } from "../../src/adapters/streams.js";
 import type { ErrorEventLike, WebSocket } from "../../src/whatwg/index.js";
 import { makeWebSocket, makeWebSocketStream, WebSocketError } from "../../src/whatwg/index.js";
+import { ReferenceSender } from "../support/deflated.js";
 import { deferred, ECHO, eventually, listen, SERVE, UPGRADE_TLS, wait } from "../support/entries.js";
+import { upgradeResponse } from "../support/http.js";
 import { noLooseEnds } from "../support/loose-ends.js";
+import { rawServer } from "../support/raw-peer.js";
+import { closePayload, frame } from "../support/wire.js";
 
 noLooseEnds();
+
+const MIB = 1024 * 1024;
 
 const OverNode = makeWebSocket(connect);
 const StreamOverNode = makeWebSocketStream(connect);
@@ -284,6 +290,34 @@ describe("makeWebSocketStream()", () => {
     else await expect(reading).rejects.toMatchObject({ name: "WebSocketError", closeCode: 1006 });
     expect(texts).toEqual(["0", "1", "2", "3", "4"]);
     await (outcome === "resolves" ? stream.closed : expect(stream.closed).rejects.toThrow());
+  });
+
+  it("more than 16 MiB that nobody had read when it was closed in order: an error, behind those that were kept", async () => {
+    const payload = new ReferenceSender({ takeover: false }).message(new Uint8Array(8 * MIB));
+    const { url } = await rawServer(async (raw) => {
+      const key = (await raw.head()).header("sec-websocket-key") ?? "";
+      raw.send(upgradeResponse(key, { "Sec-WebSocket-Extensions": "permessage-deflate" }));
+      raw.send(frame({ opcode: 1, payload: "unread" }));
+      for (let index = 0; index < 6; index++) raw.send(frame({ opcode: 2, rsv: 4, payload }));
+      raw.send(frame({ opcode: 8, payload: closePayload(4000) }));
+      raw.stream.end();
+    });
+    const stream = new StreamOverNode(url, { extensions: [permessageDeflate()] });
+    const reader = (await stream.opened).readable.getReader();
+    expect(await stream.closed).toEqual({ closeCode: 4000, reason: "" });
+    const sizes: number[] = [];
+    const reading = async (): Promise<void> => {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        sizes.push(typeof value === "string" ? value.length : (value as ArrayBuffer).byteLength);
+      }
+    };
+    await expect(reading()).rejects.toMatchObject({
+      name: "WebSocketError",
+      cause: { message: expect.stringContaining("messages were dropped") as string },
+    });
+    expect(sizes).toEqual([6, 8 * MIB, 8 * MIB]);
   });
 
   it("abort() closes while a write waits for a peer that does not read", async () => {
