@@ -124,6 +124,11 @@ export class FrameReader {
     return this.wholeUpTo >= 0;
   }
 
+  /** Whether a chunk's end has cut the header that it reads. */
+  get inHeader(): boolean {
+    return this.headerSize > 0;
+  }
+
   /** The frame's opcode (RFC 6455 11.8). */
   get opcode(): number {
     return this.firstByte & 0x0f;
@@ -218,8 +223,8 @@ export class FrameReader {
   /** Unmasks the piece where it lies, if it is masked still. Returns whether that showed all of it to be ASCII, as it may of a text. */
   unmask(isText = false): boolean {
     const { bytes, start, end, key } = this;
-    if (key === 0) return false;
     this.key = 0;
+    if (key === 0 || start === end) return false;
     return this.applyMask(bytes, start, end, key, isText) === true;
   }
 
@@ -254,6 +259,18 @@ export class FrameReader {
     this.missing -= count;
     this.frameKey = rotateKey(frameKey, count);
     return frameKey;
+  }
+
+  /** @internal `inHeader`: takes bytes that follow all that was read, and are too few of the header to show more. False: they were not taken. */
+  storeHeader(bytes: Uint8Array): boolean {
+    const { input } = this;
+    const count = bytes.length;
+    if (count === 0 || this.headerSize + count >= this.headerNeeds) return false;
+    if (!input.isEmpty() || input.ended) return false;
+    const header = this.header as Uint8Array;
+    for (let i = 0; i < count; i++) header[this.headerSize++] = bytes[i] as number;
+    input.skip(count);
+    return true;
   }
 
   /** @internal Lets go of the chunk that the piece is in. */

@@ -26,14 +26,16 @@ export interface MessageReaderOptions extends FrameReaderOptions {
 const READING = 0;
 /** In a message in one frame, a text or a short binary one, that is gathered and told when it is whole. */
 const GATHERING = 1;
+/** In a header that a chunk's end has cut. */
+const HEADER = 2;
 /** In a coded message of which there is more to be pulled. */
-const PULLING = 2;
+const PULLING = 3;
 /** Where nothing can be read any more: there is a `fault`. */
-const FAULTY = 3;
+const FAULTY = 4;
 /** Amid something that counts as read, and is not told or stored yet: should the platform throw there, it is lost, and it stays so. */
-const TORN = 4;
+const TORN = 5;
 /** At a control frame, until somebody says that it was dealt with. */
-const CONTROL = 5;
+const CONTROL = 6;
 
 /** The longest message that is delivered whole, in bytes: V8 has no longer strings. */
 const LONGEST_MESSAGE = 2 ** 29 - 24;
@@ -75,8 +77,13 @@ export class MessageReader {
   private text: TextAssembly | undefined;
   private bytes: BytesAssembly | undefined;
   private state:
-    typeof READING | typeof GATHERING | typeof PULLING | typeof FAULTY | typeof TORN | typeof CONTROL =
-    READING;
+    | typeof READING
+    | typeof GATHERING
+    | typeof HEADER
+    | typeof PULLING
+    | typeof FAULTY
+    | typeof TORN
+    | typeof CONTROL = READING;
 
   constructor(options: MessageReaderOptions) {
     const { maxMessageSize = Infinity, streaming } = options;
@@ -106,9 +113,9 @@ export class MessageReader {
     this.state = READING;
   }
 
-  /** Whether it has read all there is, and gathers a message in one frame: there is nothing to tell then. */
+  /** Whether it has read all there is, amid a header or a message in one frame that it gathers: there is nothing to tell then. */
   isStarved(): boolean {
-    return this.state === GATHERING && this.frames.input.isEmpty();
+    return this.state !== READING && this.state <= HEADER && this.frames.input.isEmpty();
   }
 
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
@@ -145,7 +152,7 @@ export class MessageReader {
     if (!this.isGathering()) {
       this.state = TORN;
       const told = this.readOn();
-      if (this.isTorn()) this.state = READING;
+      if (this.isTorn()) this.state = this.frames.inHeader ? HEADER : READING;
       if (!this.isGathering()) return told;
       this.frames.letGo();
     }
@@ -177,10 +184,12 @@ export class MessageReader {
   }
 
   /**
-   * Takes `bytes` that arrived if they are a few, and only a part of the message in one frame that is being gathered: such are copied
-   * at once, without their way through the input, as they show nothing but that a text is not UTF-8. False: they were not taken.
+   * Takes `bytes` that arrived if they are a few, and only a part of a header or of the message in one frame that is being gathered: such
+   * are copied at once, without their way through the input, as they show nothing but that a text is not UTF-8. False: they were not
+   * taken.
    */
   store(bytes: Uint8Array): boolean {
+    if (this.state === HEADER) return this.frames.storeHeader(bytes);
     return this.state === GATHERING && this.storePart(bytes);
   }
 

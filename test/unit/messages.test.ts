@@ -362,6 +362,40 @@ for (const role of ROLES) {
       }
     });
 
+    it("a header that is cut anywhere, whether it is looked at between the cuts or not", () => {
+      for (const length of [5, 200, 65_536]) {
+        const wire = framesFromPeer(role, [
+          { opcode: 9, payload: "before" },
+          { opcode: 2, payload: new Uint8Array(length).fill(7) },
+          { opcode: 1, rsv: 2 },
+        ]);
+        const whole = opened(role);
+        whole.receive(wire);
+        const expected = summarize(pull(whole));
+        expect(expected).toMatchObject([{ type: "ping" }, { type: "binary" }, { type: "closing" }]);
+        const begin = fromPeer(role, { opcode: 9, payload: "before" }).length;
+        const end = wire.length - length - fromPeer(role, { opcode: 1 }).length;
+        for (let first = begin; first <= end; first++) {
+          for (let second = first; second <= end; second++) {
+            for (let third = second; third <= end; third++) {
+              for (const looks of [0, 1, 2, 3]) {
+                const connection = opened(role);
+                connection.receive(wire.subarray(0, first));
+                const events = looks & 1 ? pull(connection) : [];
+                connection.receive(wire.subarray(first, second));
+                if (looks & 2) events.push(...pull(connection));
+                connection.receive(wire.subarray(second, third));
+                connection.receive(wire.subarray(third));
+                events.push(...pull(connection));
+                expect(events.map(({ type }) => type)).toEqual(["ping", "binary", "closing"]);
+                if (third - second === 1) expect(summarize(events)).toEqual(expected);
+              }
+            }
+          }
+        }
+      }
+    });
+
     it("who stops pulling stops the peer, inside a message and in chunks of a few bytes, too", () => {
       for (const [chunk, opcode] of [1, 31, 32, 1000].flatMap((size) => [
         [size, 1] as const,

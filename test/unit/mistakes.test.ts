@@ -246,6 +246,7 @@ for (const role of ROLES) {
     for (const [where, before] of [
       ["between two messages", bytes()],
       ["inside a header", fromPeer(role, { opcode: 1, payload: "life" }).slice(0, 1)],
+      ["inside a longer one", fromPeer(role, { opcode: 1, payload: "x".repeat(200) }).slice(0, 2)],
       ["inside a payload", fromPeer(role, { opcode: 1, payload: "life" }).slice(0, -3)],
     ] as const) {
       it(`bytes after receiveEnd() ${where}`, () => {
