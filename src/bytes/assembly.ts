@@ -1,9 +1,12 @@
 import type { MaskInto } from "../platform.js";
 import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
 
-/** From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. */
+/**
+ * From this many bytes on a piece stays where it is if its buffer is at most PINNED times as large. Four messages of 16 KiB do not fit
+ * into a chunk of 64 KiB, because of their headers: what a chunk's end cuts off one is a little less than a quarter.
+ */
 const HOLD_FROM = 256;
-const PINNED = 4;
+const PINNED = 5;
 /** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
 export const FEW = 32;
 /** The same of masked ones: to call a kernel costs more than to call for a copy. */
