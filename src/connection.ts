@@ -158,12 +158,15 @@ export class Connection {
    */
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
-    if (this.mayStore && this.reader?.store(bytes) === true) {
-      this.mayStore = false;
-      this.heard();
-    } else {
-      this.push(bytes, owned);
+    const { reader } = this;
+    if (this.mayStore && reader !== undefined && bytes.length > 0) {
+      this.heard(); // first: should the clock throw, nothing was taken
+      if (reader.store(bytes)) {
+        this.mayStore = false;
+        return;
+      }
     }
+    this.push(bytes, owned);
   }
 
   /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */

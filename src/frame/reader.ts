@@ -124,11 +124,6 @@ export class FrameReader {
     return this.wholeUpTo >= 0;
   }
 
-  /** Whether a chunk's end has cut the header that it reads. */
-  get inHeader(): boolean {
-    return this.headerSize > 0;
-  }
-
   /** The frame's opcode (RFC 6455 11.8). */
   get opcode(): number {
     return this.firstByte & 0x0f;
@@ -261,11 +256,16 @@ export class FrameReader {
     return frameKey;
   }
 
+  /** @internal Whether a chunk's end has cut the header that it reads. */
+  get inHeader(): boolean {
+    return this.headerSize > 0;
+  }
+
   /** @internal `inHeader`: takes bytes that follow all that was read, and are too few of the header to show more. False: they were not taken. */
   storeHeader(bytes: Uint8Array): boolean {
     const { input } = this;
     const count = bytes.length;
-    if (count === 0 || this.headerSize + count >= this.headerNeeds) return false;
+    if (this.headerSize + count >= this.headerNeeds) return false;
     if (!input.isEmpty() || input.ended) return false;
     const header = this.header as Uint8Array;
     for (let i = 0; i < count; i++) header[this.headerSize++] = bytes[i] as number;
@@ -327,6 +327,7 @@ export class FrameReader {
         return true;
       }
     } while (input.position < input.end || input.advance());
+    this.letGo();
     return false;
   }
 

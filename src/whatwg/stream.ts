@@ -110,7 +110,7 @@ export class WebSocketStream {
   private readableController: ReadableController<string | ArrayBuffer> | undefined;
   private writableController: WritableController | undefined;
   private failed = false;
-  /** Why the messages ended early. */
+  /** Why the messages end early. */
   private unreadable: WebSocketError | undefined;
   private over: { readonly error: WebSocketError | undefined } | undefined;
   private settleOpened: {
@@ -259,34 +259,40 @@ export class WebSocketStream {
     });
   }
 
-  /** False where there are no more messages. */
+  /** False where there are no more messages; it throws where they end early. */
   private async enqueueNext(messages: AsyncIterator<Message, undefined>): Promise<boolean> {
     try {
       const next = await messages.next();
+      if (this.unreadable !== undefined) throw this.unreadable; // and no message is told behind one that is missing
       if (next.done === true || this.dropping) return false;
       const { value } = next;
       this.readableController?.enqueue(value.type === "text" ? value.text : value.payload.slice().buffer);
       return true;
     } catch (error) {
-      this.unreadable = failure("there were more messages", error, null);
-      return false;
+      throw (this.unreadable ??= failure("there are messages that cannot be read", error, null));
     }
   }
 
-  /** The readable ends behind what is left, which is bounded, whether somebody reads or not. */
+  /**
+   * The readable ends behind what is left, which is bounded, whether somebody reads or not. An error would drop what is queued: `pull` comes
+   * to it.
+   */
   private async endBehindTheRest(messages: AsyncIterator<Message, undefined>): Promise<void> {
-    while (await this.enqueueNext(messages)) {
-      if (this.over?.error !== undefined) return; // an error would drop what is queued: `pull` comes to it
+    try {
+      while (await this.enqueueNext(messages)) {
+        if (this.over?.error !== undefined) return;
+      }
+      this.endReadable();
+    } catch {
+      // `unreadable` keeps it
     }
-    if (this.unreadable === undefined) this.endReadable(); // and so would this one
   }
 
   private endReadable(): void {
     const controller = this.readableController;
     this.readableController = undefined;
-    const error = this.over?.error ?? this.unreadable;
-    if (error === undefined) controller?.close();
-    else controller?.error(error);
+    if (this.over?.error === undefined) controller?.close();
+    else controller?.error(this.over.error);
   }
 
   private end({ code, reason, clean, cause }: ClosedEvent): void {

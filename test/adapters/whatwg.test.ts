@@ -10,7 +10,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 import { connect as connectOverHttp2, http2Endpoint } from "../../src/adapters/http2.js";
 import { connect, permessageDeflate } from "../../src/adapters/node.js";
-import type { EndpointOptions, Peer } from "../../src/adapters/node.js";
+import type { ConnectOptions, EndpointOptions, Message, Peer } from "../../src/adapters/node.js";
 import type { ByteStreams } from "../../src/adapters/streams.js";
 import { connect as connectOverStreams, streamsEndpoint } from "../../src/adapters/streams.js";
 import type { ErrorEventLike, WebSocket } from "../../src/whatwg/index.js";
@@ -19,8 +19,8 @@ import { ReferenceSender } from "../support/deflated.js";
 import { deferred, ECHO, eventually, listen, SERVE, UPGRADE_TLS, wait } from "../support/entries.js";
 import { upgradeResponse } from "../support/http.js";
 import { noLooseEnds } from "../support/loose-ends.js";
-import { rawServer } from "../support/raw-peer.js";
-import { closePayload, frame } from "../support/wire.js";
+import { acceptByHand, rawServer } from "../support/raw-peer.js";
+import { closePayload, concat, frame } from "../support/wire.js";
 
 noLooseEnds();
 
@@ -64,6 +64,20 @@ function nextData(socket: WebSocket): Promise<unknown> {
       { once: true },
     );
   });
+}
+
+/** What iterates over a peer's messages, one of which cannot be had. */
+function failsAtB(peer: Peer): () => AsyncIterableIterator<Message> {
+  const messages = peer[Symbol.asyncIterator]();
+  const failing: AsyncIterableIterator<Message> = {
+    ...messages,
+    next: async () => {
+      const next = await messages.next();
+      if (next.done !== true && next.value.data === "b") throw new Error("no memory");
+      return next;
+    },
+  };
+  return () => failing;
 }
 
 describe("makeWebSocket()", () => {
@@ -292,19 +306,23 @@ describe("makeWebSocketStream()", () => {
     await (outcome === "resolves" ? stream.closed : expect(stream.closed).rejects.toThrow());
   });
 
-  it("more than 16 MiB that nobody had read when it was closed in order: an error, behind those that were kept", async () => {
+  it.each([
+    ["in order", 4000],
+    ["not in order", undefined],
+  ])("more than 16 MiB unread as it is closed, %s: an error, behind what was kept", async (_, code) => {
     const payload = new ReferenceSender({ takeover: false }).message(new Uint8Array(8 * MIB));
     const { url } = await rawServer(async (raw) => {
       const key = (await raw.head()).header("sec-websocket-key") ?? "";
       raw.send(upgradeResponse(key, { "Sec-WebSocket-Extensions": "permessage-deflate" }));
       raw.send(frame({ opcode: 1, payload: "unread" }));
       for (let index = 0; index < 6; index++) raw.send(frame({ opcode: 2, rsv: 4, payload }));
-      raw.send(frame({ opcode: 8, payload: closePayload(4000) }));
+      if (code !== undefined) raw.send(frame({ opcode: 8, payload: closePayload(code) }));
       raw.stream.end();
     });
     const stream = new StreamOverNode(url, { extensions: [permessageDeflate()] });
     const reader = (await stream.opened).readable.getReader();
-    expect(await stream.closed).toEqual({ closeCode: 4000, reason: "" });
+    if (code === undefined) await expect(stream.closed).rejects.toMatchObject({ closeCode: 1006 });
+    else expect(await stream.closed).toEqual({ closeCode: code, reason: "" });
     const sizes: number[] = [];
     const reading = async (): Promise<void> => {
       for (;;) {
@@ -319,6 +337,38 @@ describe("makeWebSocketStream()", () => {
     });
     expect(sizes).toEqual([6, 8 * MIB, 8 * MIB]);
   });
+
+  it.each(["open", "closed"])(
+    "a message that cannot be had, once it is %s: an error in its place",
+    async (state) => {
+      const { url } = await rawServer(async (raw) => {
+        const texts = ["a", "b", "c"].map((payload) => frame({ opcode: 1, payload }));
+        await acceptByHand(raw, concat(texts));
+        if (state === "open") await raw.close();
+        raw.send(frame({ opcode: 8, payload: closePayload(4000) }));
+        raw.stream.end();
+      });
+      const Failing = makeWebSocketStream((to: string | URL, options: ConnectOptions = {}) => {
+        const open = (peer: Peer): void => {
+          peer[Symbol.asyncIterator] = failsAtB(peer);
+          options.open?.(peer);
+        };
+        return connect(to, { ...options, open });
+      });
+      const stream = new Failing(url);
+      const reader = (await stream.opened).readable.getReader();
+      if (state === "closed") await stream.closed;
+      expect(await reader.read()).toEqual({ done: false, value: "a" });
+      for (let again = 0; again < 2; again++) {
+        await expect(reader.read()).rejects.toMatchObject({
+          name: "WebSocketError",
+          cause: { message: "no memory" },
+        });
+      }
+      stream.close();
+      expect(await stream.closed).toEqual({ closeCode: 4000, reason: "" });
+    },
+  );
 
   it("abort() closes while a write waits for a peer that does not read", async () => {
     const opens = deferred<Peer>();

@@ -6,7 +6,7 @@ import { keepKnown, knownOf } from "../../src/bytes/view.js";
 import { mask } from "../../src/frame/masking.js";
 import type { Connection, Options, Role } from "../../src/index.js";
 import { ServerConnection } from "../../src/index.js";
-import { fromPeer, opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
+import { framesFromPeer, fromPeer, opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
 import { reachableBytes } from "../support/snapshot.js";
 import type { FrameSpec } from "../support/wire.js";
 import { bytes, concat, pull } from "../support/wire.js";
@@ -46,6 +46,24 @@ const repeat = (chunk: Uint8Array, count: number): Uint8Array[] => Array.from({ 
 
 for (const role of ROLES) {
   describe(`the memory of a ${role}`, () => {
+    it("a piece of a message pins its chunk where it is a fifth of it, or more; what is less is copied", () => {
+      const chunkSize = 65_536;
+      const size = chunkSize / 4;
+      const message = fromPeer(role, { opcode: 2, payload: new Uint8Array(size) });
+      const header = message.length - size;
+      for (const piece of [13_107, 13_108, size - header]) {
+        const connection = opened(role);
+        const before = new Uint8Array(chunkSize - 2 * header - piece);
+        const wire = concat([fromPeer(role, { opcode: 2, payload: before }), message]);
+        const chunk = wire.slice(0, chunkSize);
+        connection.receive(chunk, true);
+        expect(pull(connection)).toHaveLength(1);
+        expect(reachableBytes(connection) > chunkSize).toBe(piece >= chunkSize / 5);
+        connection.receive(wire.slice(chunkSize), true);
+        expect(pull(connection)).toMatchObject([{ type: "binary", size }]);
+      }
+    });
+
     for (const mode of MODES) {
       describe(nameOf(mode), () => {
         for (const opcode of [1, 2]) {
@@ -116,6 +134,20 @@ for (const role of ROLES) {
             expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
           });
         }
+
+        it("a header that is cut keeps nothing of the chunk before it", () => {
+          for (const opcode of [1, 2, 9]) {
+            const frames = framesFromPeer(role, [{ opcode, payload: "before" }, { opcode: 2 }]);
+            const chunk = new Uint8Array(65_536);
+            chunk.set(frames);
+            const cut = frames.length - (role === "server" ? 5 : 1);
+            const connection = opened(role, mode);
+            connection.receive(chunk.subarray(0, cut), true);
+            expect(pull(connection)).toHaveLength(1);
+            takeFrames(connection);
+            expect(reachableBytes(connection)).toBeLessThan(OVERHEAD);
+          }
+        });
 
         it("messages that were told are not kept", () => {
           const connection = opened(role, mode);

@@ -13,7 +13,7 @@ import {
   Settings,
 } from "../../src/index.js";
 import { CODECS, both, TAKEOVER } from "../support/deflated.js";
-import { framesFromPeer, fromPeer, opened, repeatable, takeFrames } from "../support/opened.js";
+import { framesFromPeer, fromPeer, opened, repeatable, ROLES, takeFrames } from "../support/opened.js";
 import { bytes, pull, summarize, takeAll } from "../support/wire.js";
 
 // What a platform hands in and that throws is the host's fault. What was to be masked is not sent then, and may be sent again; what was to be
@@ -36,6 +36,37 @@ class Failing {
     expect(act).toThrow("no entropy");
   }
 }
+
+describe("a `clock` that throws once", () => {
+  for (const role of ROLES) {
+    for (const [where, cut] of [
+      ["inside a header", 2],
+      ["inside a payload", 20],
+    ] as const) {
+      it(`takes nothing ${where} of a ${role}: the bytes may be received again`, () => {
+        let fails = false;
+        const clock = (): number => {
+          if (!fails) return 0;
+          fails = false;
+          throw new Error("no clock");
+        };
+        const connection = opened(role, { platform: { clock }, timeouts: { ping: 1000 } });
+        const wire = fromPeer(role, { opcode: 2, payload: "x".repeat(200) });
+        connection.receive(wire.slice(0, cut));
+        expect(pull(connection)).toEqual([]);
+        fails = true;
+        expect(() => {
+          connection.receive(wire.slice(cut, cut + 1));
+        }).toThrow("no clock");
+        connection.receive(wire.slice(cut, cut + 1));
+        connection.receive(wire.slice(cut + 1));
+        expect(summarize(pull(connection))).toEqual([
+          { type: "binary", payload: "78".repeat(200), final: true },
+        ]);
+      });
+    }
+  }
+});
 
 describe("a client whose `random` throws once", () => {
   for (const size of [3, 40]) {
