@@ -219,10 +219,18 @@ function giveBack(tail: Uint8Array): void {
   if (tail.length >= LEAST_TAIL && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
 }
 
+/** Longer arrays than this are not kept. */
+const LARGEST_KEPT = 2_097_152;
+
 /** Room for what is handed over. */
 class HandedOver {
   /** Where to write after `reserve`. */
   at = 0;
+  /**
+   * The last array that no slab has room for. As long as one of them lives, an allocator is less likely to give the memory of the others, which
+   * are garbage together, back to the system: to get a MiB from there takes longer than to read it.
+   */
+  last: Uint8Array = NO_BYTES;
   private slab: Uint8Array = NO_BYTES;
   private used = 0;
 
@@ -230,7 +238,9 @@ class HandedOver {
   reserve(size: number): Uint8Array {
     if (size <= SMALLEST || size > CUT_UP_TO) {
       this.at = 0;
-      return new Uint8Array(size);
+      const own = new Uint8Array(size);
+      if (size > SMALLEST && size <= LARGEST_KEPT) this.last = own;
+      return own;
     }
     if (size > this.slab.length - this.used) {
       this.slab = new Uint8Array(SLAB_SIZE); // cleared: whoever has a part of it can look at all of it

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { longMask } from "../../src/adapters/longs.js";
 import { simdMask } from "../../src/adapters/simd.js";
+import { handedOver } from "../../src/bytes/assembly.js";
 import { portableUtf8 } from "../../src/bytes/utf8.js";
 import { keepKnown, knownOf } from "../../src/bytes/view.js";
 import { mask } from "../../src/frame/masking.js";
@@ -43,6 +44,15 @@ function peakOf(connection: Connection, chunks: Iterable<Uint8Array>, look = 997
 }
 
 const repeat = (chunk: Uint8Array, count: number): Uint8Array[] => Array.from({ length: count }, () => chunk);
+
+it("of messages that were handed over one of up to 2 MiB is kept, until the next", () => {
+  const MIB = 2 ** 20;
+  handedOver.reserve(2 * MIB + 1);
+  expect(reachableBytes(handedOver)).toBeLessThan(2 * MIB);
+  for (const size of [2 * MIB, MIB, 3 * MIB]) handedOver.reserve(size);
+  expect(reachableBytes(handedOver)).toBeGreaterThan(MIB);
+  expect(reachableBytes(handedOver)).toBeLessThan(MIB + 100_000);
+});
 
 for (const role of ROLES) {
   describe(`the memory of a ${role}`, () => {
