@@ -158,15 +158,14 @@ export class Connection {
    */
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
-    const { reader } = this;
-    if (this.mayStore && reader !== undefined && bytes.length > 0) {
-      this.heard(); // first: should the clock throw, nothing was taken
-      if (reader.store(bytes)) {
-        this.mayStore = false;
-        return;
-      }
+    const { reader, input } = this;
+    if (reader === undefined || !this.mayStore || input.ended || bytes.length === 0) {
+      this.push(bytes, owned);
+      return;
     }
-    this.push(bytes, owned);
+    this.heard(); // first: should the clock throw, nothing was taken
+    if (reader.store(bytes)) this.mayStore = false;
+    else input.push(bytes, owned);
   }
 
   /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */

@@ -219,7 +219,7 @@ function giveBack(tail: Uint8Array): void {
   if (tail.length >= LEAST_TAIL && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
 }
 
-/** Longer arrays than this are not kept. */
+/** No longer array is kept. */
 const LARGEST_KEPT = 2_097_152;
 
 /** Room for what is handed over. */
@@ -227,7 +227,7 @@ class HandedOver {
   /** Where to write after `reserve`. */
   at = 0;
   /**
-   * The last array that no slab has room for. As long as one of them lives, an allocator is less likely to give the memory of the others, which
+   * The last array that no slab has room for, of those up to LARGEST_KEPT. As long as one of them lives, an allocator is less likely to give the memory of the others, which
    * are garbage together, back to the system: to get a MiB from there takes longer than to read it.
    */
   last: Uint8Array = NO_BYTES;

@@ -265,8 +265,7 @@ export class FrameReader {
   storeHeader(bytes: Uint8Array): boolean {
     const { input } = this;
     const count = bytes.length;
-    if (this.headerSize + count >= this.headerNeeds) return false;
-    if (!input.isEmpty() || input.ended) return false;
+    if (this.headerSize + count >= this.headerNeeds || !input.isEmpty()) return false;
     const header = this.header as Uint8Array;
     for (let i = 0; i < count; i++) header[this.headerSize++] = bytes[i] as number;
     input.skip(count);
@@ -434,7 +433,10 @@ export class FrameReader {
       input.position += count;
       this.missing -= count;
     } while (this.missing > 0 && input.advance());
-    if (this.missing > 0) return false;
+    if (this.missing > 0) {
+      this.letGo();
+      return false;
+    }
     this.control = undefined;
     this.bytes = payload;
     this.start = 0;

@@ -197,8 +197,7 @@ export class MessageReader {
     const { frames } = this;
     const { input, length } = frames;
     const count = bytes.length;
-    if (count >= FEW || count >= frames.missing) return false;
-    if (!input.isEmpty() || input.ended) return false;
+    if (count >= FEW || count >= frames.missing || !input.isEmpty()) return false;
     const key = frames.skip(count);
     this.state = TORN;
     let wrong = -1;

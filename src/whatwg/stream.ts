@@ -278,14 +278,15 @@ export class WebSocketStream {
    * to it.
    */
   private async endBehindTheRest(messages: AsyncIterator<Message, undefined>): Promise<void> {
+    await Promise.resolve(); // it may have ended amid a call for the message before
     try {
       while (await this.enqueueNext(messages)) {
         if (this.over?.error !== undefined) return;
       }
-      this.endReadable();
     } catch {
-      // `unreadable` keeps it
+      return; // `unreadable` keeps it
     }
+    this.endReadable();
   }
 
   private endReadable(): void {

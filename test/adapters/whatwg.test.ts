@@ -3,6 +3,7 @@
 
 import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
+import { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
 import { TransformStream } from "node:stream/web";
 
@@ -20,7 +21,7 @@ import { deferred, ECHO, eventually, listen, SERVE, UPGRADE_TLS, wait } from "..
 import { upgradeResponse } from "../support/http.js";
 import { noLooseEnds } from "../support/loose-ends.js";
 import { acceptByHand, rawServer } from "../support/raw-peer.js";
-import { closePayload, concat, frame } from "../support/wire.js";
+import { bytes, closePayload, concat, frame } from "../support/wire.js";
 
 noLooseEnds();
 
@@ -369,6 +370,37 @@ describe("makeWebSocketStream()", () => {
       expect(await stream.closed).toEqual({ closeCode: 4000, reason: "" });
     },
   );
+
+  it("what came is told in order where the transport is lost amid a call for a message", async () => {
+    const opens = deferred();
+    let fails = false;
+    const wire = new Duplex({
+      read: () => undefined,
+      write(chunk: Uint8Array, _encoding, done) {
+        const key = /^sec-websocket-key: (\S+)/im.exec(Buffer.from(chunk).toString("latin1"))?.[1];
+        if (key !== undefined) {
+          const frames = ["1", "2", "3"].map((payload) => frame({ opcode: 1, payload }));
+          frames.splice(1, 0, frame({ opcode: 9 })); // to be answered, which fails
+          this.push(concat([bytes(upgradeResponse(key)), ...frames]));
+          opens.resolve();
+        }
+        done();
+      },
+    });
+    const write = wire.write.bind(wire) as (chunk: unknown) => boolean;
+    wire.write = (chunk: unknown) => {
+      if (fails) throw new Error("cannot be written");
+      return write(chunk);
+    };
+    const stream = new StreamOverNode("ws://localhost/", { createConnection: () => wire });
+    const reader = (await stream.opened).readable.getReader();
+    await opens.promise;
+    await wait(20);
+    fails = true;
+    for (const value of ["1", "2", "3"]) expect(await reader.read()).toEqual({ done: false, value });
+    await expect(reader.read()).rejects.toMatchObject({ name: "WebSocketError", closeCode: 1006 });
+    await expect(stream.closed).rejects.toMatchObject({ closeCode: 1006 });
+  });
 
   it("abort() closes while a write waits for a peer that does not read", async () => {
     const opens = deferred<Peer>();

@@ -145,12 +145,17 @@ for (const role of ROLES) {
           });
         }
 
-        it("a header that is cut keeps nothing of the chunk before it", () => {
-          for (const opcode of [1, 2, 9]) {
-            const frames = framesFromPeer(role, [{ opcode, payload: "before" }, { opcode: 2 }]);
+        it("a header or a control frame that is cut keeps nothing of the chunk before it", () => {
+          for (const [opcode, next, missing] of [
+            [1, { opcode: 2 }, role === "server" ? 5 : 1],
+            [2, { opcode: 2 }, role === "server" ? 5 : 1],
+            [9, { opcode: 2 }, role === "server" ? 5 : 1],
+            [9, { opcode: 9, payload: "cut" }, 1],
+          ] as const) {
+            const frames = framesFromPeer(role, [{ opcode, payload: "before" }, next]);
             const chunk = new Uint8Array(65_536);
             chunk.set(frames);
-            const cut = frames.length - (role === "server" ? 5 : 1);
+            const cut = frames.length - missing;
             const connection = opened(role, mode);
             connection.receive(chunk.subarray(0, cut), true);
             expect(pull(connection)).toHaveLength(1);
