@@ -227,8 +227,8 @@ class HandedOver {
   /** Where to write after `reserve`. */
   at = 0;
   /**
-   * The last array that no slab has room for, of those up to LARGEST_KEPT. As long as one of them lives, an allocator is less likely to give the memory of the others, which
-   * are garbage together, back to the system: to get a MiB from there takes longer than to read it.
+   * The last array that no slab has room for, of those up to LARGEST_KEPT. As long as one of them lives, an allocator is less likely to
+   * give the memory of the others, which are garbage together, back to the system: to get a MiB from there takes longer than to read it.
    */
   last: Uint8Array = NO_BYTES;
   private slab: Uint8Array = NO_BYTES;

@@ -20,7 +20,7 @@ export interface MessageReaderOptions extends FrameReaderOptions {
   readonly maskInto: MaskInto | undefined;
 }
 
-// Where a reader stands. Numbers, as every message asks for it.
+// Where a reader stands. Numbers, as every message asks for it; up to HEADER there is nothing to tell that was read already.
 
 /** Before a frame, or in a message of which nothing special is to be known. */
 const READING = 0;
