@@ -67,8 +67,6 @@ export class Connection {
   /** Whether the phase began by an old clock: its time begins anew with the next look. */
   private timerIsOld = false;
   private level: "keep" | "end" | "destroy" = "keep";
-  /** Whether bytes may go to the reader at once: it has looked for more since they last did. Who stops pulling has the rest stored. */
-  private mayStore = false;
   /** Events that did not come out of parsing. */
   private waiting: ConnectionEvent[] | undefined;
   private cause: Cause | undefined;
@@ -159,13 +157,12 @@ export class Connection {
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
     const { reader, input } = this;
-    if (reader === undefined || !this.mayStore || input.ended || bytes.length === 0) {
+    if (reader === undefined || !reader.gap.isOpen || input.ended || bytes.length === 0) {
       this.push(bytes, owned);
       return;
     }
     this.heard(); // first: should the clock throw, nothing was taken
-    if (reader.store(bytes)) this.mayStore = false;
-    else input.push(bytes, owned);
+    if (!reader.gap.fill(bytes)) input.push(bytes, owned);
   }
 
   /** The peer ended the stream in order (a FIN, an END_STREAM), after the bytes before it. */
@@ -206,8 +203,8 @@ export class Connection {
   nextEvent(): ConnectionEvent | undefined {
     const { reader } = this;
     if (reader !== undefined && this.waiting === undefined) {
-      if (reader.isStarved() && this.isUndisturbed()) {
-        this.mayStore = this.clockIsOld = true;
+      if (reader.gap.isOpen && this.isUndisturbed()) {
+        reader.gap.wasLookedAt = this.clockIsOld = true;
         return undefined;
       }
       const message = reader.next();
@@ -554,7 +551,7 @@ export class Connection {
   /** `nextEvent` for all but what the reader tells at once. */
   private nextOtherEvent(): ConnectionEvent | undefined {
     if (this.waiting !== undefined) return this.nextOf(this.waiting);
-    this.mayStore = this.clockIsOld = true;
+    this.clockIsOld = true;
     if (this.phase.input === "frames") {
       const event = this.nextFrameEvent();
       if (event !== undefined) return event;

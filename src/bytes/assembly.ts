@@ -1,4 +1,5 @@
 import type { MaskInto } from "../platform.js";
+import { FEW } from "./gap.js";
 import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
 
 /**
@@ -7,9 +8,7 @@ import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
  */
 const HOLD_FROM = 256;
 const PINNED = 5;
-/** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
-export const FEW = 32;
-/** The same of masked ones: to call a kernel costs more than to call for a copy. */
+/** Fewer masked bytes than this are copied by a loop: to call a kernel costs more than to call for a copy. */
 const FEW_MASKED = 64;
 /** Engines keep arrays up to this many bytes in their own heap, which is much cheaper, as long as nobody asks for their buffer. */
 export const SMALLEST = 64;
@@ -63,26 +62,14 @@ export class BytesAssembly {
     this.size += count;
   }
 
-  /** Adds a copy of `bytes`, fewer than FEW, masked with `key` where that is not 0 (`total` as in `append`); returns an OR of them. */
-  appendFew(bytes: Uint8Array, total: number, key: number): number {
-    const count = bytes.length;
-    this.makeRoom(count, total);
-    const { tail } = this;
-    let at = this.tailEnd;
-    let or = 0;
-    for (let i = 0; i < count; i++, at++) {
-      const byte = (bytes[i] as number) ^ (key & 0xff);
-      tail[at] = byte;
-      or |= byte;
-      key = (key >>> 8) | (key << 24);
-    }
-    this.tailEnd = at;
+  /** Adds `count` bytes that were written behind `tailEnd`. */
+  filled(count: number): void {
+    this.tailEnd += count;
     this.size += count;
-    return or;
   }
 
-  /** Makes room for `count` bytes in `tail`. */
-  private makeRoom(count: number, total: number): void {
+  /** Makes room for `count` bytes in `tail` (`total` as in `append`). */
+  makeRoom(count: number, total: number): void {
     if (count > this.tail.length - this.tailEnd) this.growTail(count, total);
   }
 

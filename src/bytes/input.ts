@@ -22,11 +22,6 @@ export class Input {
     return this.end - this.position + this.queued;
   }
 
-  /** Whether nothing is stored. */
-  isEmpty(): boolean {
-    return this.position === this.end && this.queued === 0;
-  }
-
   /** How many bytes were read: the place in the stream of the next one. */
   get offset(): number {
     return this.base + this.position;
@@ -62,7 +57,7 @@ export class Input {
     this.tailSize = bytes.length;
   }
 
-  /** Counts bytes that were read without being stored here first; nothing may be stored. */
+  /** Counts bytes that came before all that is stored, and were read without being stored here first. */
   skip(count: number): void {
     this.base += count;
   }

@@ -1,3 +1,4 @@
+import type { Gap } from "../bytes/gap.js";
 import { Input } from "../bytes/input.js";
 import { viewOf } from "../bytes/view.js";
 import type { Mask } from "../platform.js";
@@ -244,32 +245,29 @@ export class FrameReader {
     return false;
   }
 
-  /**
-   * @internal Counts bytes that follow all that was read and are a part of the frame's payload, not its last, as read; returns what they
-   * are masked with.
-   */
-  skip(count: number): number {
-    const { frameKey } = this;
+  /** @internal Counts `count` bytes that are a part of the frame's payload, not its last, and are not in the input, as read. */
+  payloadFilled(count: number): void {
     this.input.skip(count);
     this.missing -= count;
-    this.frameKey = rotateKey(frameKey, count);
-    return frameKey;
+    this.frameKey = rotateKey(this.frameKey, count);
   }
 
-  /** @internal Whether a chunk's end has cut the header that it reads. */
-  get inHeader(): boolean {
-    return this.headerSize > 0;
+  /** @internal What comes of the frame's payload is masked with this; 0: it is not masked. */
+  get nextKey(): number {
+    return this.frameKey;
   }
 
-  /** @internal `inHeader`: takes bytes that follow all that was read, and are too few of the header to show more. False: they were not taken. */
-  storeHeader(bytes: Uint8Array): boolean {
-    const { input } = this;
-    const count = bytes.length;
-    if (this.headerSize + count >= this.headerNeeds || !input.isEmpty()) return false;
-    const header = this.header as Uint8Array;
-    for (let i = 0; i < count; i++) header[this.headerSize++] = bytes[i] as number;
-    input.skip(count);
+  /** @internal Whether a chunk's end has cut the header that it reads; then opens `gap` for as much of it as can show nothing. */
+  openHeaderGap(gap: Gap): boolean {
+    if (this.headerSize === 0) return false;
+    gap.open(this.header as Uint8Array, this.headerSize, this.headerNeeds - 1, 0);
     return true;
+  }
+
+  /** @internal Adds `count` bytes to the header that were written behind it, and are not in the input. */
+  headerFilled(count: number): void {
+    this.headerSize += count;
+    this.input.skip(count);
   }
 
   /** @internal Lets go of the chunk that the piece is in. */

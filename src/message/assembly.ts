@@ -1,4 +1,5 @@
 import { BytesAssembly } from "../bytes/assembly.js";
+import type { Gap } from "../bytes/gap.js";
 import { CHECK_NATIVELY_FROM, checkUtf8, codePointSeam, decodeAs, isUtf8 } from "../bytes/utf8.js";
 import type { Utf8 } from "../platform.js";
 
@@ -48,17 +49,19 @@ export class TextAssembly {
     return ~state;
   }
 
-  /** Adds a copy of `bytes`, which are few and masked with `key`, as `append` does; but with a wrong byte the text is lost. */
-  appendFew(bytes: Uint8Array, total: number, key: number): number {
+  /** Opens `gap` for bytes that go on, of which there are at most `most`, masked with `key` if that is not 0. `total` as in `append`. */
+  openGap(gap: Gap, most: number, total: number, key: number): void {
     const { held } = this;
-    const or = held.appendFew(bytes, total, key);
-    if (or < 0x80 && this.state === 0) return -1;
-    this.isAscii = false;
+    held.makeRoom(1, total);
     const { tail, tailEnd } = held;
-    const start = tailEnd - bytes.length;
-    const state = checkUtf8(this.state, tail, start, tailEnd);
-    this.state = state < 0 ? CUT : state;
-    return state < 0 ? ~state - start : -1;
+    gap.openForText(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, this.state);
+  }
+
+  /** Adds what is in `gap`, `count` bytes. */
+  filled(gap: Gap, count: number): void {
+    if (gap.or > 0x7f) this.isAscii = false;
+    this.state = gap.utf8State;
+    this.held.filled(count);
   }
 
   /**

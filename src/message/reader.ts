@@ -1,4 +1,5 @@
-import { BytesAssembly, FEW, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
+import { BytesAssembly, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
+import { FEW, Gap } from "../bytes/gap.js";
 import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
@@ -55,6 +56,8 @@ function staysMasked(length: number): boolean {
 export class MessageReader {
   /** The frames. */
   readonly frames: FrameReader;
+  /** Where the next bytes may go, if they are few. As long as it is open, there is nothing to tell. */
+  readonly gap: Gap = new Gap();
   /** After `next()` returned undefined: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
   faultOffset: number | undefined;
@@ -113,11 +116,6 @@ export class MessageReader {
     this.state = READING;
   }
 
-  /** Whether it has read all there is, amid a header or a message in one frame that it gathers: there is nothing to tell then. */
-  isStarved(): boolean {
-    return this.state !== READING && this.state <= HEADER && this.frames.input.isEmpty();
-  }
-
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
   next(): TextEvent | BinaryEvent | undefined {
     if (this.state !== READING) return this.nextOfAnyKind();
@@ -139,6 +137,8 @@ export class MessageReader {
 
   /** `next` for all that is not so simple. */
   private nextOfAnyKind(): TextEvent | BinaryEvent | undefined {
+    const count = this.gap.close();
+    if (count > 0) this.filled(count);
     if (this.state === FAULTY || this.state === CONTROL) return undefined;
     if (this.state === TORN) {
       this.fail("platform-failed", undefined);
@@ -152,7 +152,7 @@ export class MessageReader {
     if (!this.isGathering()) {
       this.state = TORN;
       const told = this.readOn();
-      if (this.isTorn()) this.state = this.frames.inHeader ? HEADER : READING;
+      if (this.isTorn()) this.state = this.frames.openHeaderGap(this.gap) ? HEADER : READING;
       if (!this.isGathering()) return told;
       this.frames.letGo();
     }
@@ -183,29 +183,25 @@ export class MessageReader {
     return undefined;
   }
 
-  /**
-   * Takes `bytes` that arrived if they are a few, and only a part of a header or of the message in one frame that is being gathered: such
-   * are copied at once, without their way through the input, as they show nothing but that a text is not UTF-8. False: they were not
-   * taken.
-   */
-  store(bytes: Uint8Array): boolean {
-    if (this.state === HEADER) return this.frames.storeHeader(bytes);
-    return this.state === GATHERING && this.storePart(bytes);
+  /** Reads the `count` bytes that are in the gap. */
+  private filled(count: number): void {
+    const { frames, gap } = this;
+    if (this.state === HEADER) return frames.headerFilled(count);
+    frames.payloadFilled(count);
+    if (this.opcode === TEXT) (this.text as TextAssembly).filled(gap, count);
+    else (this.bytes as BytesAssembly).filled(count);
   }
 
-  private storePart(bytes: Uint8Array): boolean {
-    const { frames } = this;
-    const { input, length } = frames;
-    const count = bytes.length;
-    if (count >= FEW || count >= frames.missing || !input.isEmpty()) return false;
-    const key = frames.skip(count);
-    this.state = TORN;
-    let wrong = -1;
-    if (this.opcode === TEXT) wrong = (this.text as TextAssembly).appendFew(bytes, length, key);
-    else (this.bytes as BytesAssembly).appendFew(bytes, length, staysMasked(length) ? 0 : key);
-    this.state = GATHERING;
-    if (wrong >= 0) this.fail("invalid-utf8", input.offset - count + wrong); // RFC 6455 8.1
-    return true;
+  /** Opens the gap for what is to come of the message that is gathered, but for its last byte. */
+  private openGap(): void {
+    const { gap, frames } = this;
+    const { length, missing, nextKey } = frames;
+    const most = missing - 1;
+    if (this.opcode === TEXT) return (this.text as TextAssembly).openGap(gap, most, length, nextKey);
+    const assembly = this.bytes as BytesAssembly;
+    assembly.makeRoom(1, length);
+    const { tail, tailEnd } = assembly;
+    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), staysMasked(length) ? 0 : nextKey);
   }
 
   /** Goes on with a message in one frame that comes in many chunks, to its end. Undefined: bytes are needed, or there is a `fault`. */
@@ -228,6 +224,7 @@ export class MessageReader {
       this.state = over ? READING : GATHERING;
       if (over) return event;
     }
+    if (frames.end - frames.start < FEW) this.openGap();
     return undefined;
   }
 
