@@ -157,7 +157,7 @@ export class Connection {
   receive(bytes: Uint8Array, owned = false): void {
     requireBytes(bytes, "what is received");
     const { reader, input } = this;
-    if (reader === undefined || !reader.gap.isOpen || input.ended || bytes.length === 0) {
+    if (reader === undefined || input.ended || bytes.length === 0) {
       this.push(bytes, owned);
       return;
     }
@@ -203,8 +203,8 @@ export class Connection {
   nextEvent(): ConnectionEvent | undefined {
     const { reader } = this;
     if (reader !== undefined && this.waiting === undefined) {
-      if (reader.gap.isOpen && this.isUndisturbed()) {
-        reader.gap.wasLookedAt = this.clockIsOld = true;
+      if (reader.isStarved() && this.isUndisturbed()) {
+        this.clockIsOld = true;
         return undefined;
       }
       const message = reader.next();

@@ -3,15 +3,20 @@ import { checkUtf8 } from "./utf8.js";
 /** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
 export const FEW = 32;
 
+// What state it is in. Numbers, as every chunk asks for it.
+
+/** Something came that is not in it, or it was never opened. */
+const SHUT = 0;
+/** All that came is in it, and somebody has looked for more since. Who stops has the rest stored, where it is counted. */
+const OPEN = 1;
+/** All that came is in it. */
+const FILLED = 2;
+
 /**
  * A place for bytes that are awaited and can show nothing: all but the last of a cut header, or of a message that is gathered. Few bytes go
  * there as they arrive, without their way through the input and the reader, which is told of all of them at once when it reads on.
  */
 export class Gap {
-  /** Whether all that arrived since it was opened is in it. */
-  isOpen = false;
-  /** Whether somebody has looked for more since bytes last came. Who stops has the rest stored, where it is counted. */
-  wasLookedAt = false;
   /** The state of `checkUtf8` after what is in it, and an OR of that; of a text. */
   utf8State = 0;
   or = 0;
@@ -24,6 +29,7 @@ export class Gap {
   private key = 0;
   /** Which bits none of them may have without a look at its UTF-8. */
   private notAscii = 0;
+  private state: typeof SHUT | typeof OPEN | typeof FILLED = SHUT;
 
   /** Opens it for a part of a header, or of a binary message whose next byte is masked with `key`, if that is not 0: for `bytes[at, end)`. */
   open(bytes: Uint8Array, at: number, end: number, key: number): void {
@@ -32,7 +38,7 @@ export class Gap {
     this.end = end;
     this.key = key;
     this.notAscii = this.utf8State = this.or = 0;
-    this.isOpen = this.wasLookedAt = true;
+    this.state = OPEN;
   }
 
   /** The same for a part of a text, of which `utf8State` tells what came before. */
@@ -42,14 +48,18 @@ export class Gap {
     this.notAscii = 0x80;
   }
 
-  /**
-   * Takes `bytes`, which are to follow what is in it, while it is open. Where they are too many, or cannot stand in a text, or nobody has
-   * looked for more, it takes none, and is shut.
-   */
+  /** Whether all that came is in it. Then it is open for more. */
+  look(): boolean {
+    if (this.state === SHUT) return false;
+    this.state = OPEN;
+    return true;
+  }
+
+  /** Takes `bytes` that came. Where it is not open, or they are too many, or cannot stand in a text, it takes none, and is shut. */
   fill(bytes: Uint8Array): boolean {
     const count = bytes.length;
     const { bytes: target, at } = this;
-    if (!this.wasLookedAt || count > this.end - at || count >= FEW) return this.shut();
+    if (this.state !== OPEN || count > this.end - at || count >= FEW) return this.shut();
     let { key } = this;
     let or = 0;
     for (let i = 0; i < count; i++) {
@@ -63,7 +73,7 @@ export class Gap {
       if (state < 0) return this.shut();
       this.utf8State = state;
     }
-    this.wasLookedAt = false;
+    this.state = FILLED;
     this.or |= or;
     this.key = key;
     this.at = at + count;
@@ -74,12 +84,12 @@ export class Gap {
   close(): number {
     const count = this.at - this.start;
     this.start = this.at;
-    this.isOpen = false;
+    this.state = SHUT;
     return count;
   }
 
   private shut(): false {
-    this.isOpen = false;
+    this.state = SHUT;
     return false;
   }
 }

@@ -288,13 +288,17 @@ export class FrameReader {
     return more;
   }
 
+  /** @internal Whether there are bytes to read. */
+  hasBytes(): boolean {
+    const { input } = this;
+    if (input.position < input.end || input.advance()) return true;
+    this.letGo(); // a quiet connection pins no chunk
+    return false;
+  }
+
   private readOn(): boolean {
-    if (this.fault !== undefined) return false;
-    const input = this.input;
-    if (input.position === input.end && !input.advance()) {
-      this.letGo(); // a quiet connection pins no chunk
-      return false;
-    }
+    if (this.fault !== undefined || !this.hasBytes()) return false;
+    const { input } = this;
     if (this.missing > 0) {
       this.first = false;
       return this.nextPiece();

@@ -56,7 +56,7 @@ function staysMasked(length: number): boolean {
 export class MessageReader {
   /** The frames. */
   readonly frames: FrameReader;
-  /** Where the next bytes may go, if they are few. As long as it is open, there is nothing to tell. */
+  /** Where the next bytes may go, if they are few. */
   readonly gap: Gap = new Gap();
   /** After `next()` returned undefined: the rule that was broken, and the place in the stream of the byte that shows it. */
   fault: RuleName | undefined;
@@ -116,6 +116,11 @@ export class MessageReader {
     this.state = READING;
   }
 
+  /** Looks for what there is to tell: true where all that came is in the gap, and shows nothing. */
+  isStarved(): boolean {
+    return this.state !== READING && this.gap.look();
+  }
+
   /** Reads on, to a message or a piece of one; undefined: a control frame (`atControl`), a `fault`, or bytes are needed. */
   next(): TextEvent | BinaryEvent | undefined {
     if (this.state !== READING) return this.nextOfAnyKind();
@@ -150,6 +155,7 @@ export class MessageReader {
       if (piece !== undefined || this.isFaulty()) return piece;
     }
     if (!this.isGathering()) {
+      if (!this.frames.hasBytes()) return undefined;
       this.state = TORN;
       const told = this.readOn();
       if (this.isTorn()) this.state = this.frames.openHeaderGap(this.gap) ? HEADER : READING;
