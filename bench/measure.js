@@ -2,6 +2,7 @@
 // was measured before, changes nothing, whatever the filters are.
 
 import { collect } from "./lib/collect.js";
+import { costOfTurn } from "./lib/clock.js";
 import { BINARY, makeFrame, makePayload } from "./lib/frames.js";
 import { answerLines } from "./lib/lines.js";
 import { prepareDeflate, prepareEncode, prepareInflate, prepareParse } from "./lib/loop.js";
@@ -61,6 +62,11 @@ async function warmUp(run, least, longest = Infinity) {
   return { batches: Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall))), isSlow: false };
 }
 
+/** What the peer had of a batch's time; not nothing, as others are divided by it. */
+function net(time, ofTurn) {
+  return Math.max(time - ofTurn, time / 100);
+}
+
 async function prepareThroughput(peer, spec, workload) {
   const { prepare, verify, loop } = WORKLOADS[workload];
   const prepared = prepare(spec);
@@ -71,6 +77,7 @@ async function prepareThroughput(peer, spec, workload) {
   const run = () => batch(!peer.isLimit);
   const { batches } = await warmUp(run, WARM_UP);
   return async () => {
+    const ofTurn = await costOfTurn();
     let cpu = 0;
     let wall = 0;
     let ratio;
@@ -81,7 +88,10 @@ async function prepareThroughput(peer, spec, workload) {
       ratio = times.ratio;
     }
     throwUncaught();
-    const times = { cpu: cpu / batches / count, wall: wall / batches / count };
+    const times = {
+      cpu: net(cpu / batches, ofTurn.cpu) / count,
+      wall: net(wall / batches, ofTurn.wall) / count,
+    };
     return ratio === undefined ? times : { ...times, ratio };
   };
 }
@@ -102,11 +112,12 @@ async function prepareGrowth(peer, spec) {
   }
   if (runs.length === 1) throw new Error("so slow that there was no second step");
   return async () => {
+    const ofTurn = await costOfTurn();
     const times = {};
     for (const { step, run, batches, works } of runs) {
       let cpu = 0;
       for (let i = 0; i < batches; i++) cpu += (await run()).cpu;
-      times[step] = cpu / works;
+      times[step] = (net(cpu / batches, ofTurn.cpu) * batches) / works;
     }
     throwUncaught();
     return times;

@@ -3,6 +3,9 @@ import { checkUtf8 } from "./utf8.js";
 /** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
 export const FEW = 32;
 
+/** In place of a state of `checkUtf8`: what is gathered is no text. */
+export const NO_TEXT = -1;
+
 // What state it is in. Numbers, as every chunk asks for it.
 
 /** Something came that is not in it, or it was never opened. */
@@ -17,8 +20,9 @@ const FILLED = 2;
  * there as they arrive, without their way through the input and the reader, which is told of all of them at once when it reads on.
  */
 export class Gap {
-  /** The state of `checkUtf8` after what is in it, and an OR of that; of a text. */
-  utf8State = 0;
+  /** The state of `checkUtf8` after what is in it; NO_TEXT where it is none. */
+  utf8State: number = NO_TEXT;
+  /** An OR of what is in it. */
   or = 0;
   /** Where they go: the next at `at`, and none at `end`. */
   private bytes: Uint8Array = NO_BYTES;
@@ -27,25 +31,20 @@ export class Gap {
   private end = 0;
   /** What they are masked with, if they are to be unmasked. */
   private key = 0;
-  /** Which bits none of them may have without a look at its UTF-8. */
-  private notAscii = 0;
   private state: typeof SHUT | typeof OPEN | typeof FILLED = SHUT;
 
-  /** Opens it for a part of a header, or of a binary message whose next byte is masked with `key`, if that is not 0: for `bytes[at, end)`. */
-  open(bytes: Uint8Array, at: number, end: number, key: number): void {
+  /**
+   * Opens it for `bytes[at, end)`. What comes is unmasked with `key`, if that is not 0, and checked where it is of a text: `utf8State` tells
+   * what came before.
+   */
+  open(bytes: Uint8Array, at: number, end: number, key: number, utf8State: number): void {
     this.bytes = bytes;
     this.start = this.at = at;
     this.end = end;
     this.key = key;
-    this.notAscii = this.utf8State = this.or = 0;
-    this.state = OPEN;
-  }
-
-  /** The same for a part of a text, of which `utf8State` tells what came before. */
-  openForText(bytes: Uint8Array, at: number, end: number, key: number, utf8State: number): void {
-    this.open(bytes, at, end, key);
     this.utf8State = utf8State;
-    this.notAscii = 0x80;
+    this.or = 0;
+    this.state = OPEN;
   }
 
   /** Whether all that came is in it. Then it is open for more. */
@@ -68,8 +67,9 @@ export class Gap {
       or |= byte;
       key = (key >>> 8) | (key << 24);
     }
-    if ((or & this.notAscii) !== 0 || this.utf8State !== 0) {
-      const state = checkUtf8(this.utf8State, target, at, at + count); // RFC 6455 8.1
+    const { utf8State } = this;
+    if (utf8State !== NO_TEXT && (or > 0x7f || utf8State !== 0)) {
+      const state = checkUtf8(utf8State, target, at, at + count); // RFC 6455 8.1
       if (state < 0) return this.shut();
       this.utf8State = state;
     }

@@ -1,4 +1,5 @@
 import type { Gap } from "../bytes/gap.js";
+import { NO_TEXT } from "../bytes/gap.js";
 import { Input } from "../bytes/input.js";
 import { viewOf } from "../bytes/view.js";
 import type { Mask } from "../platform.js";
@@ -260,7 +261,7 @@ export class FrameReader {
   /** @internal Whether a chunk's end has cut the header that it reads; then opens `gap` for as much of it as can show nothing. */
   openHeaderGap(gap: Gap): boolean {
     if (this.headerSize === 0) return false;
-    gap.open(this.header as Uint8Array, this.headerSize, this.headerNeeds - 1, 0);
+    gap.open(this.header as Uint8Array, this.headerSize, this.headerNeeds - 1, 0, NO_TEXT);
     return true;
   }
 

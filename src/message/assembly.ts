@@ -54,7 +54,7 @@ export class TextAssembly {
     const { held } = this;
     held.makeRoom(1, total);
     const { tail, tailEnd } = held;
-    gap.openForText(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, this.state);
+    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, this.state);
   }
 
   /** Adds what is in `gap`, `count` bytes. */

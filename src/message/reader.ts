@@ -1,5 +1,5 @@
 import { BytesAssembly, copyOf, handedOver, SMALLEST } from "../bytes/assembly.js";
-import { FEW, Gap } from "../bytes/gap.js";
+import { FEW, Gap, NO_TEXT } from "../bytes/gap.js";
 import { decodeAs, isUtf8, portableUtf8 } from "../bytes/utf8.js";
 import { viewOf } from "../bytes/view.js";
 import type { MessageCoding, MessageDecoder } from "../coding.js";
@@ -192,7 +192,10 @@ export class MessageReader {
   /** Reads the `count` bytes that are in the gap. */
   private filled(count: number): void {
     const { frames, gap } = this;
-    if (this.state === HEADER) return frames.headerFilled(count);
+    if (this.state === HEADER) {
+      frames.headerFilled(count);
+      return;
+    }
     frames.payloadFilled(count);
     if (this.opcode === TEXT) (this.text as TextAssembly).filled(gap, count);
     else (this.bytes as BytesAssembly).filled(count);
@@ -203,11 +206,15 @@ export class MessageReader {
     const { gap, frames } = this;
     const { length, missing, nextKey } = frames;
     const most = missing - 1;
-    if (this.opcode === TEXT) return (this.text as TextAssembly).openGap(gap, most, length, nextKey);
+    if (this.opcode === TEXT) {
+      (this.text as TextAssembly).openGap(gap, most, length, nextKey);
+      return;
+    }
     const assembly = this.bytes as BytesAssembly;
     assembly.makeRoom(1, length);
     const { tail, tailEnd } = assembly;
-    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), staysMasked(length) ? 0 : nextKey);
+    const key = staysMasked(length) ? 0 : nextKey;
+    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, NO_TEXT);
   }
 
   /** Goes on with a message in one frame that comes in many chunks, to its end. Undefined: bytes are needed, or there is a `fault`. */
