@@ -1,5 +1,6 @@
 import type { MaskInto } from "../platform.js";
-import { FEW } from "./gap.js";
+import type { Gap } from "./gap.js";
+import { FEW, NO_TEXT } from "./gap.js";
 import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
 
 /**
@@ -32,10 +33,10 @@ const SLAB_SIZE = CUT_UP_TO * 4;
 export class BytesAssembly {
   /** How many bytes are gathered. */
   size = 0;
-  /** What was copied last stands here, before `tailEnd`: to be looked at only. */
-  tail: Uint8Array = NO_BYTES;
-  tailEnd = 0;
+  /** What was copied last: `tail[tailStart, tailEnd)`. */
+  private tail: Uint8Array = NO_BYTES;
   private tailStart = 0;
+  private tailEnd = 0;
   /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
   private readonly maskInto: MaskInto | undefined;
@@ -62,14 +63,26 @@ export class BytesAssembly {
     this.size += count;
   }
 
-  /** Adds `count` bytes that were written behind `tailEnd`. */
+  /**
+   * Opens `gap` for what goes on, up to `most` bytes (`total` as in `append`, the rest as in `Gap.open`); not where nothing is gathered yet, as
+   * all may come at once, and go elsewhere.
+   */
+  openGap(gap: Gap, most: number, total: number, key: number, utf8State: number): void {
+    const isHandedOver = total <= SMALLEST && utf8State === NO_TEXT;
+    if (most === 0 || (this.size === 0 && !isHandedOver)) return;
+    this.makeRoom(1, total);
+    const { tail, tailEnd } = this;
+    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, utf8State);
+  }
+
+  /** Adds `count` bytes, which are in the gap. */
   filled(count: number): void {
     this.tailEnd += count;
     this.size += count;
   }
 
-  /** Makes room for `count` bytes in `tail` (`total` as in `append`). */
-  makeRoom(count: number, total: number): void {
+  /** Makes room for `count` bytes in `tail`. */
+  private makeRoom(count: number, total: number): void {
     if (count > this.tail.length - this.tailEnd) this.growTail(count, total);
   }
 
@@ -94,7 +107,8 @@ export class BytesAssembly {
    */
   takeFilled(bytes: Uint8Array, start: number, end: number, key: number): Uint8Array | undefined {
     const { tail, tailEnd } = this;
-    if (tailEnd === 0 || tail.length > SMALLEST || this.size + end - start !== tail.length) return undefined;
+    if (tail.length === 0 || tail.length > SMALLEST || this.size + end - start !== tail.length)
+      return undefined;
     this.copy(bytes, start, end, key, tail, tailEnd);
     this.clear();
     return tail;

@@ -10,14 +10,15 @@ export const NO_TEXT = -1;
 
 /** Something came that is not in it, or it was never opened. */
 const SHUT = 0;
-/** All that came is in it, and somebody has looked for more since. Who stops has the rest stored, where it is counted. */
+/** All that came is in it, and somebody has looked for more since. */
 const OPEN = 1;
-/** All that came is in it. */
+/** All that came is in it. Without another look, what comes next is stored in the input, which counts it. */
 const FILLED = 2;
 
 /**
- * A place for bytes that are awaited and can show nothing: all but the last of a cut header, or of a message that is gathered. Few bytes go
- * there as they arrive, without their way through the input and the reader, which is told of all of them at once when it reads on.
+ * A place for bytes that are awaited and can show nothing: of a cut header those before the next that may, of a message that is gathered all
+ * but the last, as far as there is room. Few bytes go there as they arrive, without their way through the input and the reader, which is
+ * told of all of them at once when it reads on.
  */
 export class Gap {
   /** The state of `checkUtf8` after what is in it; NO_TEXT where it is none. */
@@ -83,7 +84,8 @@ export class Gap {
   /** Closes it; returns how many bytes are in it, which their owner then has. */
   close(): number {
     const count = this.at - this.start;
-    this.start = this.at;
+    this.bytes = NO_BYTES; // a quiet connection pins none
+    this.start = this.at = this.end = 0;
     this.state = SHUT;
     return count;
   }

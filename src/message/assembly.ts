@@ -49,12 +49,9 @@ export class TextAssembly {
     return ~state;
   }
 
-  /** Opens `gap` for bytes that go on, of which there are at most `most`, masked with `key` if that is not 0. `total` as in `append`. */
+  /** As that of `BytesAssembly`. */
   openGap(gap: Gap, most: number, total: number, key: number): void {
-    const { held } = this;
-    held.makeRoom(1, total);
-    const { tail, tailEnd } = held;
-    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, this.state);
+    this.held.openGap(gap, most, total, key, this.state);
   }
 
   /** Adds what is in `gap`, `count` bytes. */

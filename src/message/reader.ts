@@ -21,7 +21,7 @@ export interface MessageReaderOptions extends FrameReaderOptions {
   readonly maskInto: MaskInto | undefined;
 }
 
-// Where a reader stands. Numbers, as every message asks for it; up to HEADER there is nothing to tell that was read already.
+// Where a reader stands. Numbers, as every message asks for it.
 
 /** Before a frame, or in a message of which nothing special is to be known. */
 const READING = 0;
@@ -116,7 +116,7 @@ export class MessageReader {
     this.state = READING;
   }
 
-  /** Looks for what there is to tell: true where all that came is in the gap, and shows nothing. */
+  /** Looks for more, and opens the gap for it where all that came is in that, and shows nothing: then, true. */
   isStarved(): boolean {
     return this.state !== READING && this.gap.look();
   }
@@ -143,7 +143,7 @@ export class MessageReader {
   /** `next` for all that is not so simple. */
   private nextOfAnyKind(): TextEvent | BinaryEvent | undefined {
     const count = this.gap.close();
-    if (count > 0) this.filled(count);
+    if (count > 0) this.takeGap(count);
     if (this.state === FAULTY || this.state === CONTROL) return undefined;
     if (this.state === TORN) {
       this.fail("platform-failed", undefined);
@@ -190,7 +190,7 @@ export class MessageReader {
   }
 
   /** Reads the `count` bytes that are in the gap. */
-  private filled(count: number): void {
+  private takeGap(count: number): void {
     const { frames, gap } = this;
     if (this.state === HEADER) {
       frames.headerFilled(count);
@@ -208,13 +208,10 @@ export class MessageReader {
     const most = missing - 1;
     if (this.opcode === TEXT) {
       (this.text as TextAssembly).openGap(gap, most, length, nextKey);
-      return;
+    } else {
+      const key = staysMasked(length) ? 0 : nextKey;
+      (this.bytes as BytesAssembly).openGap(gap, most, length, key, NO_TEXT);
     }
-    const assembly = this.bytes as BytesAssembly;
-    assembly.makeRoom(1, length);
-    const { tail, tailEnd } = assembly;
-    const key = staysMasked(length) ? 0 : nextKey;
-    gap.open(tail, tailEnd, Math.min(tail.length, tailEnd + most), key, NO_TEXT);
   }
 
   /** Goes on with a message in one frame that comes in many chunks, to its end. Undefined: bytes are needed, or there is a `fault`. */

@@ -317,6 +317,18 @@ describe("an open connection that is quiet", () => {
     expect(pull(server)).toHaveLength(1);
     expect(reachableBytes(server)).toBeLessThan(OVERHEAD);
   });
+
+  it("pins nothing that a message was gathered in, where the next one has begun", () => {
+    const server = opened("server");
+    const wire = fromPeer("server", { opcode: 1, payload: "x".repeat(33_000) });
+    const cut = wire.length - 250;
+    for (let at = 0; at < cut; at += 250) feed(server, wire.slice(at, Math.min(at + 250, cut)));
+    feed(server, wire.slice(cut, -240)); // few bytes, for which there is a gap
+    expect(reachableBytes(server)).toBeGreaterThan(33_000);
+    const beginning = fromPeer("server", { opcode: 2, payload: "", fin: false });
+    expect(feed(server, concat([wire.subarray(-240), beginning]))).toBe(1);
+    expect(reachableBytes(server)).toBeLessThan(OVERHEAD);
+  });
 });
 
 describe("a message that does not go on", () => {
