@@ -269,7 +269,7 @@ export class MessageReader {
 
   /** What the codec makes of the piece; undefined where there is no message yet, nor a part of one to tell. */
   private pull(): TextEvent | BinaryEvent | undefined {
-    const { frames, streaming } = this;
+    const { frames } = this;
     const decoder = (this.decoder ??= (this.coding as MessageCoding).createDecoder());
     if (this.state !== PULLING) {
       frames.unmask();
@@ -290,10 +290,8 @@ export class MessageReader {
       const last = !more && frames.missing === 0 && frames.fin;
       if (at < 0 || (last && !decoder.end())) this.fail("bad-coding", undefined);
       if (size > left) this.fail("message-limit", undefined);
-      const faulty = this.isFaulty();
-      if (faulty && !streaming) return undefined;
-      // With streaming, what was right comes first, however the bytes were cut.
-      const piece = this.decoded(Math.min(size, left), last && !faulty);
+      // What came before the fault is gone on with, however the bytes were cut: it is told with streaming, and a text may be faulty there already.
+      const piece = this.decoded(Math.min(size, left), last && !this.isFaulty());
       if (more && this.isTorn()) this.state = PULLING;
       if (piece !== undefined || !more || this.isFaulty()) return piece;
     }

@@ -904,6 +904,27 @@ describe.each(SETTINGS)("with $name: bounds (RFC 6455 10.4)", ({ codec, role }) 
     }
   });
 
+  it("of two faults the first is told: a wrong byte before the limit, or the limit before a wrong byte", () => {
+    for (const [at, rule, code] of [
+      [5, "invalid-utf8", 1007],
+      [limit - 1, "invalid-utf8", 1007],
+      [limit, "message-limit", 1009],
+    ] as const) {
+      for (const streaming of [false, true]) {
+        for (const way of WAYS) {
+          const connection = limited(TAKEOVER, { streaming, limits: { message: limit } });
+          const payload = new Uint8Array(limit + 50).fill(0x61);
+          payload[at] = 0xff;
+          const events = way.feed(
+            connection,
+            framesFromPeer(role, cut(new ReferenceSender().message(payload), TEXT)),
+          );
+          expectFailure(connection, events, rule, code);
+        }
+      }
+    }
+  });
+
   it("a message in pieces is counted from its beginning, not from the last one's end", () => {
     const connection = limited();
     const sender = new ReferenceSender();
