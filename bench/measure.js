@@ -44,17 +44,6 @@ const WORKLOADS = {
 let sample;
 
 /** A peer that throws here fails the case, and so does one whose bytes are wrong. */
-async function verify({ workload, spec, peer: name }) {
-  const peer = await loadPeer(name);
-  const { version } = peer;
-  if (workload === "growth") return { status: "ok", version }; // each of its steps is verified before it is timed
-  const { prepare, verify } = WORKLOADS[workload];
-  const isThere = await verify(peer, spec, prepare(spec));
-  throwUncaught();
-  return { status: isThere ? "ok" : "absent", version };
-}
-
-/** So does one that throws here. What was verified left its traces in the engine, so it is no process that was asked to verify. */
 async function prepare({ workload, spec, peer: name }) {
   const peer = await loadPeer(name);
   const { version } = peer;
@@ -79,9 +68,11 @@ function net(time, ofTurn) {
 }
 
 async function prepareThroughput(peer, spec, workload) {
-  const { prepare, loop } = WORKLOADS[workload];
+  const { prepare, verify, loop } = WORKLOADS[workload];
   const prepared = prepare(spec);
   const count = workload === "parse" ? prepared.messages : prepared.messages.length;
+  if (!(await verify(peer, spec, prepared))) return undefined;
+  throwUncaught();
   const batch = loop(spec)(peer, spec, prepared);
   const run = () => batch(!peer.isLimit);
   const { batches } = await warmUp(run, WARM_UP);
@@ -170,6 +161,6 @@ async function kept(count, warmUp, create) {
   return { heap: grown("heapUsed"), buffers: grown("arrayBuffers"), rss: grown("rss") };
 }
 
-const HOW = { verify, prepare, sample: () => sample(), idle: measureIdle };
+const HOW = { prepare, sample: () => sample(), idle: measureIdle };
 
 answerLines((question) => HOW[question.do](question));

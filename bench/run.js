@@ -151,25 +151,6 @@ if (values.list) {
 }
 
 /**
- * Has every peer's messages compared, in processes of their own: what is timed is compiled for what is timed.
- * @returns {Promise<Map<string, { status: string, version?: string, error?: string }>>}
- */
-async function verify({ runtime, workload, spec, peers }) {
-  const results = new Map();
-  for (const peer of peers) {
-    const child = new Child(runtime, MEASURE);
-    try {
-      results.set(peer, await child.ask({ do: "verify", workload, spec, peer }, PATIENCE));
-    } catch (error) {
-      results.set(peer, { status: "failed", error: error.message });
-    } finally {
-      await child.end();
-    }
-  }
-  return results;
-}
-
-/**
  * Asks every peer's own process for samples, in turn, round by round.
  * @returns {Promise<Map<string, { status: string, version?: string, error?: string, samples?: object[] }>>}
  */
@@ -210,15 +191,13 @@ async function contest({ runtime, workload, spec, peers }, budget) {
 
 /** The samples of all contests that a case is measured in, together, as `tell` has it. */
 async function inProcesses(task, tell) {
-  const verified = await verify(task);
-  const peers = task.peers.filter((peer) => verified.get(peer).status === "ok");
   const times = timesOf(task);
   const most = values.full && times > 1 ? 2 * times : times;
   const key = HEADLINE[task.workload];
   const contests = [];
   /** Of those who failed in none, each contest's samples, with the machine's phases taken out where they are figures of one message. */
   const samplesOf = () => {
-    const whole = peers.filter((peer) => contests.every((one) => one.get(peer).samples !== undefined));
+    const whole = task.peers.filter((peer) => contests.every((one) => one.get(peer).samples !== undefined));
     const all = contests.map((one) => new Map(whole.map((peer) => [peer, one.get(peer).samples])));
     const even = task.workload === "growth" ? all : evenedContests(all);
     return new Map(whole.map((peer) => [peer, even.map((one) => one.get(peer))]));
@@ -226,13 +205,13 @@ async function inProcesses(task, tell) {
   const isSettled = () =>
     [...samplesOf()].every(([peer, processes]) => !COMPARED.has(peer) || agree(processes, key, AGREEMENT));
   while (contests.length < times || (contests.length < most && !isSettled())) {
-    contests.push(await contest({ ...task, peers }, task.budget / times));
+    contests.push(await contest(task, task.budget / times));
   }
   const results = {};
   const versions = {};
   const samples = samplesOf();
   for (const peer of task.peers) {
-    const all = peers.includes(peer) ? contests.map((one) => one.get(peer)) : [verified.get(peer)];
+    const all = contests.map((one) => one.get(peer));
     const { status, version, error } = all.find(({ status }) => status !== "ok") ?? all[0];
     if (version !== undefined) versions[peer] = version;
     results[peer] =

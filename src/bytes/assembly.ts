@@ -65,7 +65,7 @@ export class BytesAssembly {
 
   /**
    * Opens `gap` for what goes on, up to `most` bytes (`total` as in `append`, the rest as in `Gap.open`); not where nothing is gathered yet, as
-   * all may come at once, and go elsewhere.
+   * all may come at once, and go elsewhere: but for bytes that are so few that what they are gathered in is handed over.
    */
   openGap(gap: Gap, most: number, total: number, key: number, utf8State: number): void {
     const isHandedOver = total <= SMALLEST && utf8State === NO_TEXT;

@@ -3,8 +3,8 @@ import { checkUtf8 } from "./utf8.js";
 /** Fewer bytes than this are copied by a loop, which costs less than a view of them. */
 export const FEW = 32;
 
-/** In place of a state of `checkUtf8`: what is gathered is no text. */
-export const NO_TEXT = -1;
+/** In place of a state of `checkUtf8`: what is gathered is no text. Nor is it a fault's. */
+export const NO_TEXT = -2;
 
 // What state it is in. Numbers, as every chunk asks for it.
 

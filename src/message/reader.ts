@@ -116,7 +116,7 @@ export class MessageReader {
     this.state = READING;
   }
 
-  /** Looks for more, and opens the gap for it where all that came is in that, and shows nothing: then, true. */
+  /** Whether all that came is in the gap, and shows nothing. The gap is then open for more. */
   isStarved(): boolean {
     return this.state !== READING && this.gap.look();
   }
@@ -290,7 +290,8 @@ export class MessageReader {
       const last = !more && frames.missing === 0 && frames.fin;
       if (at < 0 || (last && !decoder.end())) this.fail("bad-coding", undefined);
       if (size > left) this.fail("message-limit", undefined);
-      // What came before the fault is gone on with, however the bytes were cut: it is told with streaming, and a text may be faulty there already.
+      // What was pulled before the fault is gone on with: it is told with streaming, and a text may be faulty there already, as it would be
+      // told had the bytes been cut there.
       const piece = this.decoded(Math.min(size, left), last && !this.isFaulty());
       if (more && this.isTorn()) this.state = PULLING;
       if (piece !== undefined || !more || this.isFaulty()) return piece;
