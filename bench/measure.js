@@ -1,8 +1,8 @@
 // A process that measures one peer in one case of a workload that needs no sockets, and ends: what another peer leaves behind, or what
 // was measured before, changes nothing, whatever the filters are.
 
-import { collect } from "./lib/collect.js";
 import { costOfTurn } from "./lib/clock.js";
+import { collect } from "./lib/collect.js";
 import { BINARY, makeFrame, makePayload } from "./lib/frames.js";
 import { answerLines } from "./lib/lines.js";
 import { prepareDeflate, prepareEncode, prepareInflate, prepareParse } from "./lib/loop.js";
@@ -62,9 +62,9 @@ async function warmUp(run, least, longest = Infinity) {
   return { batches: Math.max(1, Math.round(SAMPLE / Math.max(1, batch.wall))), isSlow: false };
 }
 
-/** What the peer had of a batch's time; not nothing, as others are divided by it. */
+/** What the peer had of a batch's time. Never less than half is left: what is no longer than the harness's own part would be told by noise alone. */
 function net(time, ofTurn) {
-  return Math.max(time - ofTurn, time / 100);
+  return Math.max(time - ofTurn, time / 2);
 }
 
 async function prepareThroughput(peer, spec, workload) {
