@@ -93,11 +93,14 @@ export const webHost: Host = {
     if (milliseconds === Infinity) return () => undefined;
     // After the poll phase, or once more around the loop: what arrived while the thread was busy is life, and is read first.
     let isOff = false;
-    const now = (): void => {
-      if (!isOff) run();
+    const due = (): void => {
+      // Made when it is due: every connection has a timer that waits.
+      const now = (): void => {
+        if (!isOff) run();
+      };
+      if (engine.setImmediate === undefined) engine.setTimeout(now);
+      else engine.setImmediate(now);
     };
-    const due = (): unknown =>
-      engine.setImmediate === undefined ? engine.setTimeout(now) : engine.setImmediate(now);
     const timer = engine.setTimeout(due, Math.min(milliseconds, MAX_DELAY));
     if (!awaited && typeof timer === "object") timer.unref?.();
     return () => {

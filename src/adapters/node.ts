@@ -43,6 +43,39 @@ const NATIVE: Writing = {
   _writeGeneric: socket._writeGeneric,
 };
 
+/** What a stream drives. The listeners find it there, so that all connections share them: five for each would take more memory than all else here. */
+const PUMP = Symbol("pump");
+
+interface Driven extends Duplex {
+  [PUMP]?: Pump;
+}
+
+function onError(this: Driven, error: unknown): void {
+  this[PUMP]?.lost(error);
+}
+
+function onClose(this: Driven): void {
+  this[PUMP]?.lost();
+}
+
+function onEnd(this: Driven): void {
+  this[PUMP]?.receiveEnd();
+}
+
+function onDrain(this: Driven): void {
+  this[PUMP]?.writable();
+}
+
+function onData(this: Driven, chunk: unknown): void {
+  if (chunk instanceof Uint8Array) {
+    // A socket's chunks are fresh buffers that nobody else sees; another stream's may be anybody's.
+    this[PUMP]?.receive(chunk, this instanceof net.Socket);
+    return;
+  }
+  const what = typeof chunk === "string" ? "strings: leave out setEncoding()" : "something else than bytes";
+  this.destroy(new TypeError(`the stream gives ${what}`));
+}
+
 class DuplexTransport implements Transport {
   private readonly duplex: Duplex;
   /** Whether it is one of Node's own sockets, unencrypted. */
@@ -54,30 +87,13 @@ class DuplexTransport implements Transport {
   }
 
   start(pump: Pump): void {
-    const { duplex } = this;
-    // A socket's chunks are fresh buffers that nobody else sees; another stream's may be anybody's.
-    const owned = duplex instanceof net.Socket;
-    duplex.on("error", (error) => {
-      pump.lost(error);
-    });
-    duplex.on("close", () => {
-      pump.lost();
-    });
-    duplex.on("end", () => {
-      pump.receiveEnd();
-    });
-    duplex.on("drain", () => {
-      pump.writable();
-    });
-    duplex.on("data", (chunk: unknown) => {
-      if (!(chunk instanceof Uint8Array)) {
-        const what =
-          typeof chunk === "string" ? "strings: leave out setEncoding()" : "something else than bytes";
-        duplex.destroy(new TypeError(`the stream gives ${what}`));
-        return;
-      }
-      pump.receive(chunk, owned);
-    });
+    const duplex: Driven = this.duplex;
+    duplex[PUMP] = pump;
+    duplex.on("error", onError);
+    duplex.on("close", onClose);
+    duplex.on("end", onEnd);
+    duplex.on("drain", onDrain);
+    duplex.on("data", onData);
     duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
     if (duplex instanceof net.Socket) {
       duplex.setNoDelay(true);

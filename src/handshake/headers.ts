@@ -9,6 +9,32 @@ export type HeaderInput =
   | Iterable<readonly [name: string, value: string]>
   | Readonly<Record<string, string | readonly string[] | undefined>>;
 
+/**
+ * A list of header fields as one text, for those that are kept as long as their connection: it takes a fraction of a list's memory.
+ * What no text could be made of, an HTTP server's that did not check it, stays a list.
+ */
+export type PackedHeaders = string | HeaderList;
+
+export function packHeaders(headers: HeaderList): PackedHeaders {
+  let text = "";
+  for (const [name, value] of headers) text += `${name}\n${value}\n`;
+  let lines = 0;
+  for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", end + 1)) lines++;
+  return lines === headers.length * 2 ? text : headers;
+}
+
+export function unpackHeaders(packed: PackedHeaders): HeaderList {
+  if (typeof packed !== "string") return packed;
+  const headers: [string, string][] = [];
+  for (let at = 0; at < packed.length;) {
+    const nameEnd = packed.indexOf("\n", at);
+    const valueEnd = packed.indexOf("\n", nameEnd + 1);
+    headers.push([packed.slice(at, nameEnd), packed.slice(nameEnd + 1, valueEnd)]);
+    at = valueEnd + 1;
+  }
+  return headers;
+}
+
 /** The values of the fields called `name`, in order. */
 export function headerValues(headers: HeaderList, name: string): string[] {
   const lower = name.toLowerCase();

@@ -99,20 +99,24 @@ export function acceptance(
   headers: HeaderList,
 ): { response: ResponseData; agreed: Agreed } {
   const agreed = acceptExtensions(offers, extensions, platform);
-  const list: [string, string][] = [];
-  if (key !== undefined) {
-    list.push(["Upgrade", "websocket"], ["Connection", "Upgrade"], ["Sec-WebSocket-Accept", acceptFor(key)]);
-  }
+  const list: (readonly [string, string])[] = [];
+  if (key !== undefined) list.push(...SWITCHING, ["Sec-WebSocket-Accept", acceptFor(key)]);
   if (subprotocol !== undefined) list.push(["Sec-WebSocket-Protocol", subprotocol]);
   if (agreed.extensions.length > 0) {
     list.push(["Sec-WebSocket-Extensions", formatExtensions(agreed.extensions)]);
   }
   const response =
     key === undefined
-      ? { status: 200, reason: "OK", headers: [...list, ...headers] }
-      : { status: 101, reason: "Switching Protocols", headers: [...list, ...headers] };
+      ? { status: 200, reason: "OK", headers: list.concat(headers) }
+      : { status: 101, reason: "Switching Protocols", headers: list.concat(headers) };
   return { response, agreed };
 }
+
+/** What every 101 has (RFC 6455 4.2.2), shared: peers keep their response's headers. */
+const SWITCHING: HeaderList = [
+  ["Upgrade", "websocket"],
+  ["Connection", "Upgrade"],
+];
 
 /** Server: the response to a request that breaks a rule. */
 export function refusal({ code, says, section }: Rule, request: RequestData | undefined): ResponseData {

@@ -1,5 +1,5 @@
-import type { HeaderList } from "./headers.js";
-import { headerValue } from "./headers.js";
+import type { HeaderList, PackedHeaders } from "./headers.js";
+import { headerValue, packHeaders, unpackHeaders } from "./headers.js";
 
 /** A request for a WebSocket as data: what an HTTP server of any version parsed. */
 export interface RequestData {
@@ -22,7 +22,6 @@ export interface RequestData {
 export class HandshakeRequest implements RequestData {
   readonly method: string;
   readonly target: string;
-  readonly headers: HeaderList;
   readonly httpVersion: string;
   readonly protocol: string | undefined;
   /** Host and, where it is given, port: the target's own, else `:authority`, else the Host header. */
@@ -34,11 +33,12 @@ export class HandshakeRequest implements RequestData {
   readonly query: string;
   /** The subprotocols offered, the preferred first. */
   readonly subprotocols: readonly string[];
+  private readonly packed: PackedHeaders;
 
   constructor(data: RequestData, subprotocols: readonly string[]) {
     this.method = data.method;
     this.target = data.target;
-    this.headers = data.headers;
+    this.packed = packHeaders(data.headers);
     this.httpVersion = data.httpVersion ?? (data.method === "CONNECT" ? "2" : "1.1");
     this.protocol = data.protocol;
     this.scheme = data.scheme;
@@ -47,6 +47,11 @@ export class HandshakeRequest implements RequestData {
     this.path = parts?.path ?? data.target;
     this.query = parts?.query ?? "";
     this.subprotocols = subprotocols;
+  }
+
+  /** The fields as they came. A request is kept as long as its connection, and as text they take less memory: the list is made anew each time. */
+  get headers(): HeaderList {
+    return unpackHeaders(this.packed);
   }
 
   /** The Origin header: where the page came from, if a browser sent it (RFC 6454). */

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ClientRequest, HeaderList, RequestData, ResponseData, RuleName } from "../../../src/index.js";
 import { ClientConnection, headerValue, headerValues, RULES, ServerConnection } from "../../../src/index.js";
@@ -188,6 +189,20 @@ describe("a server is given a request as data", () => {
     connection.receiveRequest({ ...GET, method: "HEAD" });
     expect(connection.response?.status).toBe(405);
     expect(bodyOf(connection.response)).toBe("");
+  });
+
+  it("the request's headers are those that it was given, whatever is in them", () => {
+    const text = fc.oneof(fc.string(), fc.stringMatching(/^[\n:, a]*$/));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(text, text)), (more) => {
+        const data = withHeaders(CONNECT, ...more.map(([name, value]) => [`x${name}`, value] as const));
+        const connection = server();
+        connection.receiveRequest(data);
+        const { request } = only(eventsOf(connection), "request");
+        expect(request.headers).toEqual(data.headers);
+        expect(request.header("sec-websocket-version")).toBe("13");
+      }),
+    );
   });
 
   it("reject(): the body is in the response, and nothing in bytes", () => {

@@ -1137,4 +1137,14 @@ describe("a request's headers", () => {
     expect(headerValue(crumbs, "Cookie")).toBe("a=1; b=2"); // RFC 9113 8.2.3
     expect(headerValue(crumbs, "x-list")).toBe("a, b"); // RFC 9110 5.3
   });
+
+  it("are a list of the caller's own each time", () => {
+    const connection = new ServerConnection(testOptions());
+    connection.receive(latin1Bytes(upgradeRequest()));
+    const { request } = only(eventsOf(connection), "request");
+    const { headers } = request;
+    expect(headers).toEqual(Object.entries(GOOD_HEADERS));
+    (headers as unknown[]).length = 0;
+    expect(request.headers).toEqual(Object.entries(GOOD_HEADERS));
+  });
 });
