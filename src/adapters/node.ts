@@ -88,12 +88,17 @@ class DuplexTransport implements Transport {
 
   start(pump: Pump): void {
     const duplex: Driven = this.duplex;
+    const before = duplex[PUMP];
     duplex[PUMP] = pump;
-    duplex.on("error", onError);
-    duplex.on("close", onClose);
-    duplex.on("end", onEnd);
-    duplex.on("drain", onDrain);
-    duplex.on("data", onData);
+    if (before === undefined) {
+      duplex.on("error", onError);
+      duplex.on("close", onClose);
+      duplex.on("end", onEnd);
+      duplex.on("drain", onDrain);
+      duplex.on("data", onData);
+    } else {
+      before.lost(new Error("another connection was attached to its stream"));
+    }
     duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
     if (duplex instanceof net.Socket) {
       duplex.setNoDelay(true);

@@ -112,10 +112,10 @@ export function acceptance(
   return { response, agreed };
 }
 
-/** What every 101 has (RFC 6455 4.2.2), shared: peers keep their response's headers. */
+/** What every 101 has (RFC 6455 4.2.2), shared, as peers keep their response's headers: frozen, so that nobody changes them for all. */
 const SWITCHING: HeaderList = [
-  ["Upgrade", "websocket"],
-  ["Connection", "Upgrade"],
+  /* @__PURE__ */ Object.freeze(["Upgrade", "websocket"] as const),
+  /* @__PURE__ */ Object.freeze(["Connection", "Upgrade"] as const),
 ];
 
 /** Server: the response to a request that breaks a rule. */

@@ -49,7 +49,7 @@ export class HandshakeRequest implements RequestData {
     this.subprotocols = subprotocols;
   }
 
-  /** The fields as they came. A request is kept as long as its connection, and as text they take less memory: the list is made anew each time. */
+  /** The fields as they came. A request lives as long as its connection, and as text they take less memory: a list is made when it is asked for. */
   get headers(): HeaderList {
     return unpackHeaders(this.packed);
   }

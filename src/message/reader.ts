@@ -49,7 +49,7 @@ const SHORT = 16384;
  * looks at a part of an array makes a buffer of it.
  */
 function staysMasked(length: number): boolean {
-  return length > SMALLEST;
+  return length > SMALLEST && length <= SHORT;
 }
 
 /** Reads messages off frames: assembles fragments (RFC 6455 5.4) and checks texts (8.1). It stops at each control frame. */
@@ -343,12 +343,12 @@ export class MessageReader {
     }
     const assembly = (this.bytes ??= new BytesAssembly(this.applyMaskInto));
     const { key, length, isWhole } = this.frames;
-    const isShort = isWhole && length <= SHORT && !this.coded;
-    const asItCame = isShort && staysMasked(length);
+    const isGathered = isWhole && !this.coded;
+    const asItCame = isGathered && staysMasked(length);
     const { size } = assembly;
     if (final) return this.endBinary(bytes, start, end, size + end - start, key, asItCame);
     assembly.append(bytes, start, end, this.total(size, end - start), asItCame ? 0 : key);
-    if (isShort) this.state = GATHERING;
+    if (isGathered) this.state = GATHERING;
     return undefined;
   }
 

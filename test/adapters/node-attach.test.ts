@@ -290,6 +290,18 @@ describe("attach()", () => {
     expect(String(cause.error)).toContain("setEncoding");
   });
 
+  it("a stream that another connection is attached to: the first is told that it is over", async () => {
+    const [left, right] = duplexPair();
+    const first = attach(left, open("server"));
+    const got: unknown[] = [];
+    attach(left, open("server"), { message: (_, { data }) => void got.push(data) });
+    const { code, cause } = await first.closed;
+    expect([code, cause.rule, left.destroyed]).toEqual([1006, "transport-lost", false]);
+    expect(String(cause.error)).toContain("another connection");
+    right.write(frame({ opcode: 1, payload: "x", masked: true }));
+    await expect.poll(() => got).toEqual(["x"]);
+  });
+
   it("a client's opening handshake over a socket of one's own", async () => {
     const server = await SERVE.start(ECHO);
     const { port } = server.where as { port: number };

@@ -17,7 +17,10 @@ export function plain(event: ConnectionEvent): PlainEvent {
     case "pong":
       return { ...event, payload: hex(event.payload) };
     case "request":
-      return { type: "request", request: Object.fromEntries(Object.entries(event.request)) };
+      return {
+        type: "request",
+        request: { ...Object.fromEntries(Object.entries(event.request)), headers: event.request.headers },
+      };
     default:
       return { ...event };
   }

@@ -188,7 +188,7 @@ for (const role of ROLES) {
     });
 
     // A message that comes in chunks is gathered in one of several ways: by their sizes, and by its own.
-    for (const length of [1, 2, 16, 33, 64, 65, 100, 128, 255, 256, 2048, 2049, 16_384, 16_385]) {
+    for (const length of [1, 2, 16, 33, 64, 65, 100, 128, 255, 256, 2048, 2049, 16_384, 16_385, 70_000]) {
       it(`messages of ${length} bytes in chunks of any size`, () => {
         const payload = Uint8Array.from({ length }, (_, i) => 0x20 + ((i * 7) % 0x5f));
         for (const opcode of [1, 2]) {
