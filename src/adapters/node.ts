@@ -43,7 +43,7 @@ const NATIVE: Writing = {
   _writeGeneric: socket._writeGeneric,
 };
 
-/** What a stream drives. The listeners find it there, so that all connections share them: five for each would take more memory than all else here. */
+/** What a stream drives. The listeners find it there, so that all connections share them: five for each take more memory than pump and transport. */
 const PUMP = Symbol("pump");
 
 interface Driven extends Duplex {
@@ -77,7 +77,8 @@ function onData(this: Driven, chunk: unknown): void {
 }
 
 class DuplexTransport implements Transport {
-  private readonly duplex: Duplex;
+  private readonly duplex: Driven;
+  private pump: Pump | undefined;
   /** Whether it is one of Node's own sockets, unencrypted. */
   private readonly isSocket: boolean;
 
@@ -87,18 +88,16 @@ class DuplexTransport implements Transport {
   }
 
   start(pump: Pump): void {
-    const duplex: Driven = this.duplex;
+    const { duplex } = this;
     const before = duplex[PUMP];
-    duplex[PUMP] = pump;
-    if (before === undefined) {
-      duplex.on("error", onError);
-      duplex.on("close", onClose);
-      duplex.on("end", onEnd);
-      duplex.on("drain", onDrain);
-      duplex.on("data", onData);
-    } else {
-      before.lost(new Error("another connection was attached to its stream"));
-    }
+    duplex[PUMP] = this.pump = pump;
+    // Once each, whatever became of those that another connection added.
+    duplex.off("error", onError).on("error", onError);
+    duplex.off("close", onClose).on("close", onClose);
+    duplex.off("end", onEnd).on("end", onEnd);
+    duplex.off("drain", onDrain).on("drain", onDrain);
+    duplex.off("data", onData).on("data", onData);
+    before?.lost(new Error("another connection was attached to its stream"));
     duplex.allowHalfOpen = true; // else a FIN would end our side before all is written (an https.Server's sockets do)
     if (duplex instanceof net.Socket) {
       duplex.setNoDelay(true);
@@ -146,7 +145,7 @@ class DuplexTransport implements Transport {
   }
 
   destroy(): void {
-    this.duplex.destroy();
+    if (this.duplex[PUMP] === this.pump) this.duplex.destroy(); // else it is another connection's by now
   }
 
   read(on: boolean): void {

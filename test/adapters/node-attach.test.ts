@@ -292,14 +292,20 @@ describe("attach()", () => {
 
   it("a stream that another connection is attached to: the first is told that it is over", async () => {
     const [left, right] = duplexPair();
+    right.on("error", () => undefined);
     const first = attach(left, open("server"));
     const got: unknown[] = [];
     attach(left, open("server"), { message: (_, { data }) => void got.push(data) });
     const { code, cause } = await first.closed;
     expect([code, cause.rule, left.destroyed]).toEqual([1006, "transport-lost", false]);
     expect(String(cause.error)).toContain("another connection");
+    first.terminate(); // which drops the stream of a connection that is over
     right.write(frame({ opcode: 1, payload: "x", masked: true }));
     await expect.poll(() => got).toEqual(["x"]);
+    left.removeAllListeners();
+    const third = attach(left, open("server"));
+    left.destroy();
+    expect(await third.closed).toMatchObject({ code: 1006, cause: { rule: "transport-lost" } });
   });
 
   it("a client's opening handshake over a socket of one's own", async () => {
