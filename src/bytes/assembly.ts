@@ -9,6 +9,8 @@ import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
  */
 const HOLD_FROM = 256;
 const PINNED = 5;
+/** From so many, where it is used where it was gathered: less is copied while it is in the processor's cache. */
+const HOLD_LARGE_FROM = 16384;
 /** Fewer masked bytes than this are copied by a loop: to call a kernel costs more than to call for a copy. */
 const FEW_MASKED = 64;
 /** Engines keep arrays up to this many bytes in their own heap, which is much cheaper, as long as nobody asks for their buffer. */
@@ -16,8 +18,12 @@ export const SMALLEST = 64;
 /** Tails are at least so long, so that a view of one makes no buffer of it, but for those that are to be handed over. */
 const LEAST_TAIL = SMALLEST * 2;
 const LARGEST_TAIL = 65536;
+/** The longest tail that is kept: of what is used where it was gathered some are longer. */
+const LARGEST_SPARE = 1_048_576;
 /** For what is known to be shorter than this, room is made at once. */
 const AHEAD = 2048;
+/** Up to so much room is made for twice of what there is: sizes are rounded up to powers of two, which may be twice as much again. */
+const DOUBLED_UP_TO = 16384;
 /**
  * What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. A message of 16 KiB,
  * and the key before it.
@@ -40,10 +46,13 @@ export class BytesAssembly {
   /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
   private readonly maskInto: MaskInto | undefined;
+  /** What is known to be no longer is gathered in one tail, but for large pieces. */
+  private readonly inPlaceUpTo: number;
 
-  /** With `maskInto` pieces may come masked. */
-  constructor(maskInto?: MaskInto) {
+  /** With `maskInto` pieces may come masked. Up to `inPlaceUpTo` bytes are to be used where they are gathered (`gathered`). */
+  constructor(maskInto?: MaskInto, inPlaceUpTo = 0) {
     this.maskInto = maskInto;
+    this.inPlaceUpTo = inPlaceUpTo;
   }
 
   /**
@@ -52,7 +61,8 @@ export class BytesAssembly {
    */
   append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
-    if (count >= HOLD_FROM && count * PINNED >= bufferSize(bytes, count)) {
+    const holdFrom = total <= this.inPlaceUpTo ? HOLD_LARGE_FROM : HOLD_FROM;
+    if (count >= holdFrom && count * PINNED >= bufferSize(bytes, count)) {
       this.closeTail();
       this.addPart({ bytes, start, end, key });
     } else {
@@ -88,7 +98,8 @@ export class BytesAssembly {
 
   /** A larger tail, for what is in this one, too, as long as that is not much. */
   private growTail(count: number, total: number): void {
-    if (this.tailEnd - this.tailStart + count > LARGEST_TAIL) this.closeTail();
+    const isLong = this.tailEnd - this.tailStart + count > LARGEST_TAIL;
+    if (isLong && total > this.inPlaceUpTo) this.closeTail();
     const { tail, tailStart, tailEnd } = this;
     const open = tailEnd - tailStart;
     const left = total - this.size;
@@ -112,6 +123,17 @@ export class BytesAssembly {
     this.copy(bytes, start, end, key, tail, tailEnd);
     this.clear();
     return tail;
+  }
+
+  /** All that was gathered, in one array from its beginning on, with room for `more` bytes behind it. It is this assembly's still. */
+  gathered(more: number): Uint8Array {
+    const { size, tail } = this;
+    if (this.parts === undefined && size + more <= tail.length) return tail; // without parts its start is 0
+    const room = roomFor(size + more, 0, size + more);
+    this.takeInto(room, 0);
+    this.tail = room;
+    this.size = this.tailEnd = size;
+    return room;
   }
 
   /** Hands over what was gathered, in one piece, and begins anew. */
@@ -204,12 +226,23 @@ const NO_BYTES = new Uint8Array(0);
  * Tails that were given back, one for each power of two: what is being gathered is in memory that nobody else sees, and all but those
  * of the smallest messages can be used again.
  */
-const spares: (Uint8Array | undefined)[] = [];
+const spares: (Uint8Array | undefined)[] = /* @__PURE__ */ firstSpares();
 const sizeClass = (size: number): number => 32 - Math.clz32(size - 1);
+
+/**
+ * The one of 64 KiB is there from the start. Made later, among a socket's chunks, which have that size too, it would begin 16 bytes further
+ * in its page than one of those, and less than 16 bytes further than a payload in it: a distance at which some processors take twenty times
+ * as long to copy.
+ */
+function firstSpares(): (Uint8Array | undefined)[] {
+  const first: (Uint8Array | undefined)[] = [];
+  first[16] = new Uint8Array(65536);
+  return first;
+}
 
 /** A tail for `count` bytes; for so many as it is `ahead` of, if that is not too much, and there will be so many: `left`, the `count` among them. */
 function roomFor(count: number, ahead: number, left: number): Uint8Array {
-  const wanted = Math.max(Math.min(ahead, LARGEST_TAIL), left < AHEAD ? AHEAD : LEAST_TAIL);
+  const wanted = Math.max(Math.min(ahead, DOUBLED_UP_TO), left < AHEAD ? AHEAD : LEAST_TAIL);
   const index = sizeClass(Math.max(LEAST_TAIL, count, Math.min(wanted, left)));
   const spare = spares[index];
   spares[index] = undefined;
@@ -217,7 +250,7 @@ function roomFor(count: number, ahead: number, left: number): Uint8Array {
 }
 
 function giveBack(tail: Uint8Array): void {
-  if (tail.length >= LEAST_TAIL && tail.length <= LARGEST_TAIL) spares[sizeClass(tail.length)] = tail;
+  if (tail.length >= LEAST_TAIL && tail.length <= LARGEST_SPARE) spares[sizeClass(tail.length)] = tail;
 }
 
 /** No longer array is kept. */

@@ -5,20 +5,22 @@ import type { Utf8 } from "../platform.js";
 
 /** The state of a text that a wrong byte has cut: whatever is not whole of it stays out. */
 const CUT = -1;
-/** The longest text that is gathered where it is decoded. */
-const LARGEST_ROOM = 1_048_576;
+/** The longest text that is decoded where it is gathered. */
+const DECODED_IN_PLACE = 1_048_576;
 
 /** Gathers the pieces of a text, checked as they come (RFC 6455 8.1), cut only between code points. */
 export class TextAssembly {
-  private readonly held = new BytesAssembly();
+  private readonly held: BytesAssembly;
   /** Where the check stands: see `checkUtf8`. */
   private state = 0;
   /** Whether all that is held is known to be ASCII. */
   private isAscii = true;
   private readonly utf8: Utf8;
 
-  constructor(utf8: Utf8) {
+  /** `decodes`: it is to be handed over decoded. */
+  constructor(utf8: Utf8, decodes: boolean) {
     this.utf8 = utf8;
+    this.held = new BytesAssembly(undefined, decodes ? DECODED_IN_PLACE : 0);
   }
 
   /** How many bytes are held. */
@@ -69,9 +71,9 @@ export class TextAssembly {
     const { size, held } = this;
     if (size === 0) return decodeAs(this.utf8, bytes, start, end, isAscii);
     const length = size + end - start;
-    const room = decodingRoom(length);
-    if (room === undefined) return undefined;
-    held.copy(bytes, start, end, 0, room, held.copyInto(room, 0));
+    if (length > DECODED_IN_PLACE) return undefined;
+    const room = held.gathered(end - start);
+    held.copy(bytes, start, end, 0, room, size);
     const text = decodeAs(this.utf8, room, 0, length, this.isAscii && isAscii);
     if (text !== undefined) this.clear();
     return text;
@@ -86,15 +88,16 @@ export class TextAssembly {
   /** Hands over the whole code points so far, decoded. */
   takeText(): string {
     const { size, held } = this;
-    const room = decodingRoom(size);
-    if (room === undefined) {
+    if (size > DECODED_IN_PLACE) {
       const bytes = this.takeBytes();
       return decodeValid(this.utf8, bytes, bytes.length, this.isAscii);
     }
-    held.takeInto(room, 0);
+    const room = held.gathered(0);
     const seam = this.seam(room, size);
+    const text = decodeValid(this.utf8, room, seam, this.isAscii);
+    held.clear();
     held.append(room, seam, size, Infinity); // a few bytes, which are copied
-    return decodeValid(this.utf8, room, seam, this.isAscii);
+    return text;
   }
 
   /** Hands over the whole code points so far, in UTF-8. */
@@ -125,14 +128,4 @@ export class TextAssembly {
 /** Decodes the first `size` of `bytes`, which were checked. */
 function decodeValid(utf8: Utf8, bytes: Uint8Array, size: number, isAscii: boolean): string {
   return decodeAs(utf8, bytes, 0, size, isAscii) as string;
-}
-
-/** Where texts are gathered to be decoded at once. It is kept, as memory costs more than to fill it, and so it is not larger than LARGEST_ROOM. */
-let gathered: Uint8Array = /* @__PURE__ */ new Uint8Array(65536);
-
-/** Room to gather a text of `length` bytes in; undefined where that is too long to be decoded at once. */
-function decodingRoom(length: number): Uint8Array | undefined {
-  if (length > LARGEST_ROOM) return undefined;
-  if (length > gathered.length) gathered = new Uint8Array(2 ** (32 - Math.clz32(length - 1)));
-  return gathered;
 }

@@ -388,7 +388,7 @@ export class MessageReader {
     final: boolean,
     isAscii: boolean,
   ): TextEvent | undefined {
-    const assembly = (this.text ??= new TextAssembly(this.utf8));
+    const assembly = (this.text ??= new TextAssembly(this.utf8, this.decodes));
     if (final && this.decodes) {
       const text = assembly.finish(bytes, start, end, isAscii);
       if (text !== undefined) return new TextEvent(text, undefined);

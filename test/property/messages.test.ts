@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect } from "vitest";
 
+import { nodePlatform } from "../../src/adapters/node.js";
 import type { Options } from "../../src/index.js";
 import { Connection } from "../../src/index.js";
 import { seededRandom } from "../../src/testing/index.js";
@@ -107,6 +108,46 @@ describe("control frames and messages (RFC 6455 5.4, 5.5)", () => {
           final: true,
         });
         expect(rest.map(({ type }) => type)).toEqual(["closed"]);
+      },
+    ),
+  );
+
+  holds(
+    "a long text is the same however it is cut: into chunks, pieces of any size among them, and into fragments",
+    60,
+    fc.property(
+      role,
+      fc.record({
+        streaming: fc.boolean(),
+        text: fc.constantFrom("string" as const, "bytes" as const),
+        limits: fc.constant({ message: Infinity }),
+      }),
+      fc.constantFrom("a", "\u00e9", "\u4e2d", "\u{1f600}", "ab\u4e2d"),
+      fc.oneof(
+        fc.integer({ min: 1, max: 70_000 }),
+        fc.constantFrom(131_072, 1_048_576, 1_048_577, 1_300_000),
+      ),
+      fc.array(fc.integer({ min: 1, max: 1000 }), { maxLength: 3 }),
+      fc.array(fc.constantFrom(31, 300, 1460, 5000, 20_000, 65_536, 400_000), { minLength: 1, maxLength: 6 }),
+      (side, options, unit, size, cuts, sizes) => {
+        const width = Buffer.byteLength(unit);
+        const text = "x".repeat(size % width) + unit.repeat(Math.floor(size / width));
+        const payload = new Uint8Array(Buffer.from(text));
+        const ends = [...cuts.map((part) => Math.floor((size * part) / 1000)).sort((a, b) => a - b), size];
+        const frames = ends.map((end, index) => ({
+          firstByte: (index === 0 ? 1 : 0) | (index === cuts.length ? 0x80 : 0),
+          payload: payload.subarray(ends[index - 1] ?? 0, end),
+        }));
+        const connection = new Connection(side, {
+          ...options,
+          platform: { ...nodePlatform, random: seededRandom(1) },
+        });
+        let told = "";
+        for (const chunk of chunksOf(concat(frames.map((frame) => frameBytes(frame, other(side)))), sizes)) {
+          connection.receive(new Uint8Array(chunk), true);
+          for (const event of connection.events()) if (event.type === "text") told += event.text;
+        }
+        expect(told === text).toBe(true); // a difference would be printed for minutes
       },
     ),
   );

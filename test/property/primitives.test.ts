@@ -117,7 +117,7 @@ describe("UTF-8 against the platform's", () => {
     "a text in pieces: what is whole so far, what is at fault, in strings and in bytes",
     300,
     fc.property(nearlyUtf8, anyChunking, fc.boolean(), fc.boolean(), (bytes, sizes, decoded, takes) => {
-      const assembly = new TextAssembly(sizes.length % 2 === 0 ? portableUtf8 : nodeUtf8);
+      const assembly = new TextAssembly(sizes.length % 2 === 0 ? portableUtf8 : nodeUtf8, decoded);
       const taken: Uint8Array[] = [];
       const take = (): void => {
         taken.push(decoded ? Buffer.from(assembly.takeText()) : assembly.takeBytes());

@@ -132,6 +132,19 @@ for (const role of ROLES) {
             expect(peak).toBeLessThan(OVERHEAD + (mode.streaming === true ? 0 : 3 * 601 * 500));
           });
 
+          it(`a frame of a million bytes in chunks of 1460: it keeps in proportion to what arrived, opcode ${opcode}`, () => {
+            const connection = opened(role, mode);
+            const wire = fromPeer(role, { opcode, payload: "w".repeat(1_000_000) });
+            for (let at = 0, looked = 0; at < wire.length - 1460;) {
+              feed(connection, wire.slice(at, (at += 1460)));
+              if (at < looked * 1.5) continue;
+              looked = at;
+              expect(reachableBytes(connection)).toBeLessThan(
+                OVERHEAD + (mode.streaming === true ? 0 : 3 * at),
+              );
+            }
+          });
+
           it(`a frame of 20000 bytes that comes byte by byte, opcode ${opcode}`, () => {
             const connection = opened(role, mode);
             const wire = fromPeer(role, { opcode, payload: "w".repeat(20_000) });
