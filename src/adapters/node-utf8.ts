@@ -102,7 +102,7 @@ function codingBy(methods: BufferMethods): Utf8 {
     byteLength: (text) => Buffer.byteLength(text),
     isValid(bytes, start, end) {
       if (end - start < CHECK_FROM) return checkUtf8(0, bytes, start, end) === 0;
-      return isUtf8(viewOf(bytes, start, end));
+      return isUtf8(end - start === bytes.length ? bytes : viewOf(bytes, start, end)); // a chunk is one piece, mostly
     },
   };
 }
