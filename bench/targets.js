@@ -203,9 +203,10 @@ function told(target, { id, results }) {
   const isInverse = (target.atMost !== undefined) !== LARGER_IS_BETTER.has(measure);
   if (mine.median === 0 || theirs.median === 0) return undefined;
   const reached = isInverse ? quotient(mine, theirs) : quotient(theirs, mine);
-  // How far one can get: what moves the bytes and does nothing else; and what keeps the contract, and does nothing else.
+  // How far one can get: what moves the bytes and does nothing else; and what keeps the contract, and does nothing else. Over sockets a bare
+  // one stands for both: no server does less.
   const limit = (results.limit ?? results.net)?.measures?.[measure];
-  const least = results.least?.measures?.[measure];
+  const least = (results.least ?? results.net)?.measures?.[measure];
   if (target.atLeast === undefined) return { id, ...reached };
   const told = { id, ...reached };
   if (limit?.median > 0) told.limit = theirs.median / limit.median;

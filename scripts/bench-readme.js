@@ -182,7 +182,7 @@ export async function targetsPage(results) {
     "the same, and in how many cases it reaches the target: it keeps the contract (events are objects that are pulled one by one, payloads stay valid, memory that",
     "somebody sees is cleared, texts are checked as they come) with this package's kernels, and does nothing else: it trusts every header, answers nothing and bounds",
     "nothing. Where it is below a target, what stands in the way is the event, the view, the mask or the decoder, and for messages of 16 KiB and more the",
-    "memory that has to be made for them.",
+    "memory that has to be made for them. Over sockets a bare `net` socket stands for it, which sends what it was given.",
     "",
     `| ${head.join(" | ")} |`,
     `|${" --- |".repeat(head.length)}`,

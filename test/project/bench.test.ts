@@ -186,6 +186,12 @@ describe("verdicts", () => {
     expect(told).toMatchObject({ limit: 50, least: 10 });
   });
 
+  it("tell it of what goes over sockets, too", () => {
+    const results = run("broadcast", { burst: 16 }, "cpu", { sansocket: 30, ws: 100, net: 40 });
+    const told = verdictsOf(results).find(({ status }) => status === "missed");
+    expect(told).toMatchObject({ limit: 2.5, least: 2.5, leastReachesIn: 0 });
+  });
+
   it("the page of targets has the worst case of each, and nothing that was not measured", async () => {
     const results = run("parse", SMALL, "cpu", { sansocket: 101, ws: 500, least: 50 });
     const page = await targetsPage(ofCommits(results, "a"));
