@@ -258,10 +258,12 @@ export class FrameReader {
     return this.frameKey;
   }
 
-  /** @internal Whether a chunk's end has cut the header that it reads; then opens `gap` for as much of it as can show nothing. */
+  /** @internal Opens `gap` for what can show nothing of a header that a chunk's end has cut; false: there is no such. */
   openHeaderGap(gap: Gap): boolean {
-    if (this.headerSize === 0) return false;
-    gap.open(this.header as Uint8Array, this.headerSize, this.headerNeeds - 1, 0, NO_TEXT);
+    const { headerSize } = this;
+    const end = this.headerNeeds - 1;
+    if (headerSize === 0 || headerSize >= end) return false;
+    gap.open(this.header as Uint8Array, headerSize, end, 0, NO_TEXT);
     return true;
   }
 
