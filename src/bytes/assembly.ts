@@ -9,7 +9,7 @@ import { bufferOf, keepKnown, knownOf, viewOf } from "./view.js";
  */
 const HOLD_FROM = 256;
 const PINNED = 5;
-/** From so many, where it is used where it was gathered: less is copied while it is in the processor's cache. */
+/** From so many, where all is used where it was gathered: less is copied while it is in the processor's cache. */
 const HOLD_LARGE_FROM = 16384;
 /** Fewer masked bytes than this are copied by a loop: to call a kernel costs more than to call for a copy. */
 const FEW_MASKED = 64;
@@ -17,13 +17,14 @@ const FEW_MASKED = 64;
 export const SMALLEST = 64;
 /** Tails are at least so long, so that a view of one makes no buffer of it, but for those that are to be handed over. */
 const LEAST_TAIL = SMALLEST * 2;
+/** What is longer is in several. */
 const LARGEST_TAIL = 65536;
-/** The longest tail that is kept: of what is used where it was gathered some are longer. */
+/** The longest that is kept: what was in several may be put together in one. */
 const LARGEST_SPARE = 1_048_576;
 /** For what is known to be shorter than this, room is made at once. */
 const AHEAD = 2048;
-/** Up to so much room is made for twice of what there is: sizes are rounded up to powers of two, which may be twice as much again. */
-const DOUBLED_UP_TO = 16384;
+/** For so many times what is gathered room is made. Rounded up to a power of two, that is three times at most. */
+const GROWTH = 1.5;
 /**
  * What is not longer than this is cut out of a slab: together they cost less than half of what each costs alone. A message of 16 KiB,
  * and the key before it.
@@ -46,13 +47,12 @@ export class BytesAssembly {
   /** What is closed, in order; behind it the copies in `tail[tailStart, tailEnd)`. */
   private parts: Part[] | undefined;
   private readonly maskInto: MaskInto | undefined;
-  /** What is known to be no longer is gathered in one tail, but for large pieces. */
-  private readonly inPlaceUpTo: number;
+  private readonly inPlace: boolean;
 
-  /** With `maskInto` pieces may come masked. Up to `inPlaceUpTo` bytes are to be used where they are gathered (`gathered`). */
-  constructor(maskInto?: MaskInto, inPlaceUpTo = 0) {
+  /** With `maskInto` pieces may come masked. `inPlace`: all will be used where it is gathered (`gathered`). */
+  constructor(maskInto?: MaskInto, inPlace = false) {
     this.maskInto = maskInto;
-    this.inPlaceUpTo = inPlaceUpTo;
+    this.inPlace = inPlace;
   }
 
   /**
@@ -61,7 +61,7 @@ export class BytesAssembly {
    */
   append(bytes: Uint8Array, start: number, end: number, total: number, key = 0): void {
     const count = end - start;
-    const holdFrom = total <= this.inPlaceUpTo ? HOLD_LARGE_FROM : HOLD_FROM;
+    const holdFrom = this.inPlace && total <= LARGEST_TAIL ? HOLD_LARGE_FROM : HOLD_FROM;
     if (count >= holdFrom && count * PINNED >= bufferSize(bytes, count)) {
       this.closeTail();
       this.addPart({ bytes, start, end, key });
@@ -98,12 +98,11 @@ export class BytesAssembly {
 
   /** A larger tail, for what is in this one, too, as long as that is not much. */
   private growTail(count: number, total: number): void {
-    const isLong = this.tailEnd - this.tailStart + count > LARGEST_TAIL;
-    if (isLong && total > this.inPlaceUpTo) this.closeTail();
+    if (this.tailEnd - this.tailStart + count > LARGEST_TAIL) this.closeTail();
     const { tail, tailStart, tailEnd } = this;
     const open = tailEnd - tailStart;
     const left = total - this.size;
-    const ahead = Math.max(open + count, tail.length) * 2;
+    const ahead = (this.size + count) * GROWTH;
     const room = total <= SMALLEST ? new Uint8Array(total) : roomFor(open + count, ahead, open + left);
     if (open > 0) this.copy(tail, tailStart, tailEnd, 0, room, 0);
     if (tailStart === 0) giveBack(tail);
@@ -242,7 +241,7 @@ function firstSpares(): (Uint8Array | undefined)[] {
 
 /** A tail for `count` bytes; for so many as it is `ahead` of, if that is not too much, and there will be so many: `left`, the `count` among them. */
 function roomFor(count: number, ahead: number, left: number): Uint8Array {
-  const wanted = Math.max(Math.min(ahead, DOUBLED_UP_TO), left < AHEAD ? AHEAD : LEAST_TAIL);
+  const wanted = Math.max(Math.min(ahead, LARGEST_TAIL), left < AHEAD ? AHEAD : LEAST_TAIL);
   const index = sizeClass(Math.max(LEAST_TAIL, count, Math.min(wanted, left)));
   const spare = spares[index];
   spares[index] = undefined;

@@ -20,7 +20,7 @@ export class TextAssembly {
   /** `decodes`: it is to be handed over decoded. */
   constructor(utf8: Utf8, decodes: boolean) {
     this.utf8 = utf8;
-    this.held = new BytesAssembly(undefined, decodes ? DECODED_IN_PLACE : 0);
+    this.held = new BytesAssembly(undefined, decodes);
   }
 
   /** How many bytes are held. */
@@ -65,7 +65,7 @@ export class TextAssembly {
 
   /**
    * Hands over the text that ends with `bytes[start, end)`, which may be known to be ASCII. Undefined where it is not UTF-8, or too long to
-   * be decoded where it is gathered: nothing has changed then.
+   * be decoded where it is gathered: then all that was gathered still is.
    */
   finish(bytes: Uint8Array, start: number, end: number, isAscii: boolean): string | undefined {
     const { size, held } = this;
@@ -96,7 +96,7 @@ export class TextAssembly {
     const seam = this.seam(room, size);
     const text = decodeValid(this.utf8, room, seam, this.isAscii);
     held.clear();
-    held.append(room, seam, size, Infinity); // a few bytes, which are copied
+    held.append(room, seam, size, Infinity); // up to three bytes, copied to a place before them, if it is the same array
     return text;
   }
 
